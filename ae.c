@@ -1,0 +1,900 @@
+/* libae: the event loop. See ae.h for what each public function promises.
+ *
+ * This file is the core, and it includes one backend, which talks to the kernel. It reads from top
+ * to bottom:
+ *
+ *     The host        memory and panic, which an embedding project may replace
+ *     The backend     which file, and what it owes the core
+ *     File events     a slot for each fd
+ *     Time events     a heap for the near timers, a wheel for the far ones, an index by id
+ *     One iteration   poll, dispatch, fire
+ *     The loop        create, resize, delete, run
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+
+/* clock_gettime, epoll_pwait2 and their like hide in the strict modes of a compiler. The value
+ * stays empty, as in the headers of hosts that define the name once more. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "ae.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/// The host ///////////////////////////////////////////////////////////////////////////////////////
+
+/* AE_MALLOC, AE_REALLOC and AE_FREE route all memory to the host's allocator, which
+ * AE_ALLOC_HEADER declares. */
+#ifdef AE_ALLOC_HEADER
+#include AE_ALLOC_HEADER
+#endif
+#ifndef AE_MALLOC
+#define AE_MALLOC malloc
+#endif
+#ifndef AE_REALLOC
+#define AE_REALLOC realloc
+#endif
+#ifndef AE_FREE
+#define AE_FREE free
+#endif
+
+/* A host's allocator need not set errno, and freeing may spoil it. */
+static void *allocate(size_t size) {
+    void *memory = AE_MALLOC(size);
+    if (!memory) errno = ENOMEM;
+    return memory;
+}
+
+/* Answers the array moved to a place with room for `count` items, or NULL with the array as it was.
+ */
+static void *resizeArray(void *array, size_t count, size_t itemSize) {
+    void *moved = count > SIZE_MAX / itemSize ? NULL : AE_REALLOC(array, count * itemSize);
+    if (!moved) errno = ENOMEM;
+    return moved;
+}
+
+/// The backend ////////////////////////////////////////////////////////////////////////////////////
+
+/* A backend translates between this loop and one kernel interface. It keeps its state in `apidata`
+ * and provides seven static functions:
+ *
+ *     aeApiCreate    sets up apidata for setsize fds; -1 with errno on failure
+ *     aeApiResize    is told of a new setsize; -1 with errno on failure
+ *     aeApiFree      undoes aeApiCreate
+ *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
+ *                    kernel as it was, on failure. events[fd].mask still holds the former bits
+ *     aeApiDelEvent  takes the bits of mask away; likewise before events[fd].mask changes
+ *     aeApiPoll      waits (NULL: without limit), puts what is ready into `fired`, each fd once and
+ *                    no more of them than `nevents`, and answers how many
+ *     aeApiName      answers its name
+ *
+ * When the kernel turns out to have forgotten an fd that has a slot, then that fd was closed and
+ * its number used again. aeApiAddEvent then sets the slot's mask to AE_NONE: the rest of what it
+ * holds belonged to another connection. */
+
+/* How many events a backend asks for at once. Enough to make the system call cheap, few enough to
+ * stay in the cache. */
+enum { BATCH_SIZE = 512 };
+
+#ifndef AE_BACKEND_FILE
+#ifdef AE_PANIC
+void AE_PANIC(const char *message);
+#else
+static void AE_PANIC(const char *message) {
+    fprintf(stderr, "%s\n", message);
+    abort();
+}
+#endif
+
+/* The kernel refuses to poll, for no reason that a retry would mend. A host that names a function
+ * in AE_PANIC hears of it there. */
+static void aeApiPanic(const char *backend, const char *call) {
+    char message[256];
+    snprintf(message, sizeof(message), "ae: %s: %s: %s", backend, call, strerror(errno));
+    AE_PANIC(message);
+}
+#endif
+
+#if defined(AE_BACKEND_FILE)
+#include AE_BACKEND_FILE
+#elif defined(AE_BACKEND_EPOLL)
+#include "ae_epoll.c"
+#elif defined(AE_BACKEND_KQUEUE)
+#include "ae_kqueue.c"
+#elif defined(AE_BACKEND_EVPORT)
+#include "ae_evport.c"
+#elif defined(AE_BACKEND_SELECT)
+#include "ae_select.c"
+#elif defined(__sun)
+#include "ae_evport.c"
+#elif defined(__linux__)
+#include "ae_epoll.c"
+#elif defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+    defined(__DragonFly__) || defined(__APPLE__)
+#include "ae_kqueue.c"
+#else
+#include "ae_select.c"
+#endif
+
+char *aeGetApiName(void) {
+    return aeApiName();
+}
+
+/// File events ////////////////////////////////////////////////////////////////////////////////////
+
+/* events[fd] says what fd waits for. There are `nevents` slots; they grow on demand, up to setsize,
+ * and never shrink, so that a batch of fired events always fits. That moves them: no pointer to a
+ * slot outlives a handler.
+ *
+ * Invariants: a slot with neither AE_READABLE nor AE_WRITABLE is AE_NONE. maxfd is the last slot
+ * that is not AE_NONE.
+ *
+ * Each poll begins a new `batch`. A slot notes in `born` the batch during which it went from
+ * AE_NONE to something: whatever that batch reports of the fd was meant for its predecessor. */
+
+enum { FIRST_SLOTS = 64, AE_BOTH = AE_READABLE | AE_WRITABLE };
+
+/* Makes sure that fd has a slot. */
+static int reserveSlot(aeEventLoop *eventLoop, int fd) {
+    int slots = eventLoop->nevents;
+    if (fd < slots) return AE_OK;
+
+    /* No memory for a number that is not even open. */
+    if (fcntl(fd, F_GETFD) == -1) return AE_ERR;
+
+    slots = slots > eventLoop->setsize / 2 ? eventLoop->setsize : slots * 2;
+    if (slots <= fd) slots = fd + 1;
+
+    aeFileEvent *events = resizeArray(eventLoop->events, (size_t)slots, sizeof(*events));
+    if (!events) return AE_ERR;
+    eventLoop->events = events;
+    aeFiredEvent *fired = resizeArray(eventLoop->fired, (size_t)slots, sizeof(*fired));
+    if (!fired) return AE_ERR;
+    eventLoop->fired = fired;
+
+    for (int i = eventLoop->nevents; i < slots; i++) events[i].mask = AE_NONE;
+    eventLoop->nevents = slots;
+    return AE_OK;
+}
+
+/* Answers the slot of a registered fd, NULL for any other number. */
+static aeFileEvent *findSlot(aeEventLoop *eventLoop, int fd) {
+    if (fd < 0 || fd >= eventLoop->nevents) return NULL;
+    aeFileEvent *slot = &eventLoop->events[fd];
+    return slot->mask == AE_NONE ? NULL : slot;
+}
+
+int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc,
+                      void *clientData) {
+    mask &= AE_BOTH | AE_BARRIER;
+    if (fd < 0) {
+        errno = EBADF;
+        return AE_ERR;
+    }
+    if (fd >= eventLoop->setsize) {
+        errno = ERANGE;
+        return AE_ERR;
+    }
+    if (mask & AE_BOTH ? !proc : !findSlot(eventLoop, fd)) {
+        errno = EINVAL;
+        return AE_ERR;
+    }
+    if (reserveSlot(eventLoop, fd) == AE_ERR) return AE_ERR;
+    if (mask & AE_BOTH && aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
+
+    aeFileEvent *slot = &eventLoop->events[fd];
+    if (slot->mask == AE_NONE) slot->born = eventLoop->batch;
+    slot->mask |= mask;
+    if (mask & AE_READABLE) slot->rfileProc = proc;
+    if (mask & AE_WRITABLE) slot->wfileProc = proc;
+    if (mask & AE_BOTH) slot->clientData = clientData;
+    if (fd > eventLoop->maxfd) eventLoop->maxfd = fd;
+    return AE_OK;
+}
+
+void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    aeFileEvent *slot = findSlot(eventLoop, fd);
+    if (!slot) return;
+
+    /* The backend hears of no bit that is not set: it would fail on that one and leave the other.
+     */
+    int gone = slot->mask & mask & AE_BOTH;
+    if (gone) aeApiDelEvent(eventLoop, fd, gone);
+
+    slot->mask &= ~mask;
+    if (mask & AE_WRITABLE) slot->mask &= ~AE_BARRIER;
+    if (!(slot->mask & AE_BOTH)) slot->mask = AE_NONE;
+    while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
+        eventLoop->maxfd--;
+}
+
+int aeGetFileEvents(aeEventLoop *eventLoop, int fd) {
+    aeFileEvent *slot = findSlot(eventLoop, fd);
+    return slot ? slot->mask : AE_NONE;
+}
+
+void *aeGetFileClientData(aeEventLoop *eventLoop, int fd) {
+    aeFileEvent *slot = findSlot(eventLoop, fd);
+    return slot ? slot->clientData : NULL;
+}
+
+/* Calls the handlers of one fd that the present batch reports as ready for `mask`. */
+static void dispatchFd(aeEventLoop *eventLoop, int fd, int mask, unsigned batch) {
+    aeFileProc *called = NULL;
+    int side = eventLoop->events[fd].mask & AE_BARRIER ? AE_WRITABLE : AE_READABLE;
+
+    for (int turn = 0; turn < 2; turn++, side ^= AE_BOTH) {
+        /* The handler before may have done anything: look at everything anew. If it polled, then
+         * this batch is out of date; what is still ready is reported again. */
+        aeFileEvent *slot = &eventLoop->events[fd];
+        if (eventLoop->batch != batch || slot->born == batch) return;
+        if (!(slot->mask & mask & side)) continue;
+
+        aeFileProc *proc = side == AE_READABLE ? slot->rfileProc : slot->wfileProc;
+        if (proc == called) continue;
+        proc(eventLoop, fd, slot->clientData, mask);
+        called = proc;
+    }
+}
+
+/* Serves the first `count` entries of `fired`. Answers how many it got to. */
+static int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
+    int served = 0;
+    while (served < count && eventLoop->batch == batch) {
+        aeFiredEvent fired = eventLoop->fired[served++];
+        dispatchFd(eventLoop, fired.fd, fired.mask, batch);
+    }
+    return served;
+}
+
+/// Time events ////////////////////////////////////////////////////////////////////////////////////
+
+/* Servers set a timer for each connection, and nearly all of them are deleted long before they are
+ * due. So a far timer costs next to nothing, and only the near ones are kept in order.
+ *
+ * A deadline's tick is its `when` in units of 4096 us. The timers have a horizon, which is a tick.
+ *
+ * The heap holds the timers up to the horizon, ordered by `when`. It is 4-ary: flatter than a
+ *   binary one, with the children of a node side by side.
+ *
+ * The wheel holds those beyond the horizon, in lists. Write ticks as numbers with digits of six
+ *   bits: a timer's list is given by the highest digit in which its tick differs from the
+ * horizon's, and by the value of that digit. So a list is a stretch of time, 64 times as long for
+ * each level up; every timer of a lower level is due before any of a higher one, and within a level
+ * the lists are in the order of their digits.
+ *
+ * Invariant: tick <= horizon in the heap, tick > horizon in the wheel. Hence the heap's first timer
+ *   is the nearest of all. When the heap runs dry, the horizon moves to the beginning of the first
+ *   list that is not empty, and the timers of that list are placed anew, nearer.
+ *
+ * The index finds a live timer by its id: a hash table of chains.
+ *
+ * A timer has a slot, a number that leads to its aeTimeEvent and to its node. The nodes hold all
+ * the links, close together: to delete a timer is to touch its node and those beside it. A timer
+ * that exists is in the heap or in exactly one list, and it is in the index while it is live. The
+ * first nodes are no timers but the anchors of the lists, which are rings.
+ *
+ * Cost: O(1) to create and delete in the wheel, and at most one move a level during a timer's whole
+ *   life; O(log n) in the heap, where n counts the near ones. When a lone far timer has pulled the
+ *   horizon out, those set before it are near ones.
+ *
+ * Memory is kept until the loop is deleted, and a timer has room in heap and index from the moment
+ * it is created: only creating one can fail. */
+
+enum {
+    TICK_BITS = 12,
+    DIGIT_BITS = 6,
+    DIGITS = 1 << DIGIT_BITS,
+    LEVELS = (64 - TICK_BITS + DIGIT_BITS - 1) / DIGIT_BITS,
+    CHUNK_TIMERS = 64
+};
+
+/* The lists. Those of the wheel come first, in the order of their time. */
+enum {
+    FRESH = LEVELS * DIGITS, /* armed while timers fire, to be placed afterwards */
+    RUNNING,                 /* whose handler or finalizer is being called */
+    DEAD,                    /* ended, waiting for their finalizer */
+    DOOMED,                  /* the dead whose turn has come */
+    LISTS
+};
+
+typedef struct {
+    long long id;   /* AE_DELETED_EVENT_ID when it is not in the index */
+    uint32_t chain; /* the next slot in the chain of the index, 0 at the end */
+    uint32_t prev;  /* the neighbours in the list */
+    uint32_t next;  /* in the heap, its place there */
+    uint8_t inHeap;
+    uint8_t isRunning; /* its handler is being called */
+    uint8_t hasFinalizer;
+} TimerNode;
+
+typedef struct {
+    uint64_t when;
+    uint32_t slot;
+} HeapNode;
+
+struct aeTimers {
+    uint64_t horizon;
+    uint64_t occupied[LEVELS]; /* no list of the wheel has timers unless its bit is set */
+    int passes;                /* how many calls of fireTimers are under way, nested */
+    uint32_t heapLength;
+
+    uint32_t slots;    /* how many there are, with those of the anchors */
+    uint32_t spare;    /* a free one, 0 if there is none; its node's `next` is another */
+    uint32_t capacity; /* room for so many in the three arrays that follow */
+    TimerNode *nodes;  /* by slot */
+    HeapNode *heap;
+    aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot - LISTS */
+
+    uint32_t *chains; /* the first slot of each, 0 if it is empty */
+    uint64_t chainMask;
+};
+
+/* Time: in microseconds of a clock that never goes back. */
+
+static uint64_t monotonicNow(long roundingNanoseconds) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)(now.tv_nsec + roundingNanoseconds) / 1000;
+}
+
+/* Rounds up, so that not even a nanosecond is missing when the deadline has come. What is due at
+ * once is due now, not in the next microsecond. */
+static uint64_t deadlineIn(long long milliseconds) {
+    if (milliseconds <= 0) return monotonicNow(0);
+    uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
+    return delay > (UINT64_MAX - now) / 1000 ? UINT64_MAX : now + delay * 1000;
+}
+
+/* The lowest and the highest bit that is set in a word which is not 0. */
+#ifdef __GNUC__
+static uint32_t lowestBit(uint64_t word) {
+    return (uint32_t)__builtin_ctzll(word);
+}
+
+static uint32_t highestBit(uint64_t word) {
+    return 63 - (uint32_t)__builtin_clzll(word);
+}
+#else
+static uint32_t lowestBit(uint64_t word) {
+    uint32_t bit = 0;
+    while (!(word >> bit & 1)) bit++;
+    return bit;
+}
+
+static uint32_t highestBit(uint64_t word) {
+    uint32_t bit = 63;
+    while (!(word >> bit & 1)) bit--;
+    return bit;
+}
+#endif
+
+/* Lists. */
+
+static void appendToList(struct aeTimers *timers, uint32_t list, uint32_t slot) {
+    TimerNode *nodes = timers->nodes;
+    uint32_t last = nodes[list].prev;
+    nodes[slot].prev = last;
+    nodes[slot].next = list;
+    nodes[last].next = slot;
+    nodes[list].prev = slot;
+}
+
+static void takeFromList(struct aeTimers *timers, uint32_t slot) {
+    TimerNode *node = &timers->nodes[slot];
+    timers->nodes[node->prev].next = node->next;
+    timers->nodes[node->next].prev = node->prev;
+}
+
+/* Takes and answers the first slot of a list, 0 if it is empty. */
+static uint32_t takeFirst(struct aeTimers *timers, uint32_t list) {
+    uint32_t slot = timers->nodes[list].next;
+    if (slot == list) return 0;
+    takeFromList(timers, slot);
+    return slot;
+}
+
+/* Heap. */
+
+static void putInHeap(struct aeTimers *timers, uint32_t place, HeapNode node) {
+    timers->heap[place] = node;
+    timers->nodes[node.slot].next = place;
+}
+
+/* Fills the hole at `place` with `node`, or with parents that are due after it. */
+static void siftUp(struct aeTimers *timers, uint32_t place, HeapNode node) {
+    while (place > 0 && timers->heap[(place - 1) / 4].when > node.when) {
+        putInHeap(timers, place, timers->heap[(place - 1) / 4]);
+        place = (place - 1) / 4;
+    }
+    putInHeap(timers, place, node);
+}
+
+/* Answers which child of `place` is due first; heapLength or more if it has none. */
+static uint32_t leastChild(const struct aeTimers *timers, uint32_t place) {
+    const HeapNode *heap = timers->heap;
+    uint32_t first = place * 4 + 1, last = first + 3;
+    if (last < timers->heapLength) {
+        uint32_t left = first + (heap[first + 1].when < heap[first].when);
+        uint32_t right = last - (heap[last - 1].when < heap[last].when);
+        return heap[right].when < heap[left].when ? right : left;
+    }
+    uint32_t least = first;
+    for (uint32_t child = first + 1; child < timers->heapLength; child++)
+        if (heap[child].when < heap[least].when) least = child;
+    return least;
+}
+
+/* Closes the hole that a timer leaves with the heap's last node. The hole sinks to a leaf first:
+ * that is where the last node most likely belongs. */
+static void takeFromHeap(struct aeTimers *timers, uint32_t slot) {
+    uint32_t hole = timers->nodes[slot].next, child;
+    HeapNode last = timers->heap[--timers->heapLength];
+    timers->nodes[slot].inHeap = 0;
+    if (last.slot == slot) return;
+    while ((child = leastChild(timers, hole)) < timers->heapLength) {
+        putInHeap(timers, hole, timers->heap[child]);
+        hole = child;
+    }
+    siftUp(timers, hole, last);
+}
+
+/* Wheel. */
+
+static aeTimeEvent *timerAt(const struct aeTimers *timers, uint32_t slot) {
+    return &timers->chunks[(slot - LISTS) / CHUNK_TIMERS][(slot - LISTS) % CHUNK_TIMERS];
+}
+
+/* Puts a timer where its deadline belongs. */
+static void placeTimer(struct aeTimers *timers, uint32_t slot, uint64_t when) {
+    uint64_t tick = when >> TICK_BITS;
+    if (tick <= timers->horizon) {
+        HeapNode node = {when, slot};
+        timers->nodes[slot].inHeap = 1;
+        siftUp(timers, timers->heapLength++, node);
+        return;
+    }
+    uint32_t level = highestBit(tick ^ timers->horizon) / DIGIT_BITS;
+    uint32_t value = tick >> level * DIGIT_BITS & (DIGITS - 1);
+    appendToList(timers, level * DIGITS + value, slot);
+    timers->occupied[level] |= (uint64_t)1 << value;
+}
+
+static void placeTimersOf(struct aeTimers *timers, uint32_t list) {
+    uint32_t slot;
+    while ((slot = takeFirst(timers, list))) placeTimer(timers, slot, timerAt(timers, slot)->when);
+}
+
+/* Moves the horizon to the beginning of the first list that may have timers, and places those anew.
+ * The digit of the list's level becomes the list's, those above are right already, those below
+ * become zero. Answers 0 if the wheel is empty. */
+static int moveHorizon(struct aeTimers *timers) {
+    uint32_t level = 0;
+    while (level < LEVELS && !timers->occupied[level]) level++;
+    if (level == LEVELS) return 0;
+
+    uint32_t value = lowestBit(timers->occupied[level]), list = level * DIGITS + value;
+    timers->occupied[level] &= timers->occupied[level] - 1;
+    if (timers->nodes[list].next == list) return 1;
+    uint64_t digits = timers->horizon >> level * DIGIT_BITS;
+    timers->horizon = (digits - digits % DIGITS + value) << level * DIGIT_BITS;
+    placeTimersOf(timers, list);
+    return 1;
+}
+
+/* Answers whether any timer waits for its deadline; the nearest is then the heap's first. */
+static int findNearest(struct aeTimers *timers) {
+    while (timers->heapLength == 0)
+        if (!moveHorizon(timers)) return 0;
+    return 1;
+}
+
+/* Index. */
+
+/* Ids are given out in order, so the chains of eight in a row begin within a line of the cache. The
+ * rest is mixed, so that no habit of a program (every hundredth timer lives long) crowds a chain.
+ */
+static uint32_t *chainOf(struct aeTimers *timers, long long id) {
+    uint64_t mixed = ((uint64_t)id >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+    return &timers->chains[(mixed ^ mixed >> 32 ^ (id & 7)) & timers->chainMask];
+}
+
+static void addToIndex(struct aeTimers *timers, uint32_t slot) {
+    uint32_t *chain = chainOf(timers, timers->nodes[slot].id);
+    timers->nodes[slot].chain = *chain;
+    *chain = slot;
+}
+
+/* Takes the timer with this id out of the index. Answers its slot, 0 if there is no such timer. */
+static uint32_t takeFromIndex(struct aeTimers *timers, long long id) {
+    uint32_t *link = chainOf(timers, id), slot;
+    while ((slot = *link)) {
+        TimerNode *node = &timers->nodes[slot];
+        if (node->id == id) {
+            *link = node->chain;
+            node->id = AE_DELETED_EVENT_ID;
+            return slot;
+        }
+        link = &node->chain;
+    }
+    return 0;
+}
+
+/* Memory. */
+
+/* Makes at least `count` chains. */
+static int growChains(struct aeTimers *timers, uint32_t count) {
+    uint64_t size = timers->chainMask + 1;
+    if (size >= count) return AE_OK;
+    while (size < count) size *= 2;
+
+    uint32_t *chains = resizeArray(NULL, size, sizeof(*chains));
+    if (!chains) return AE_ERR;
+    memset(chains, 0, size * sizeof(*chains));
+    AE_FREE(timers->chains);
+    timers->chains = chains;
+    timers->chainMask = size - 1;
+    for (uint32_t slot = LISTS; slot < timers->slots; slot++)
+        if (timers->nodes[slot].id != AE_DELETED_EVENT_ID) addToIndex(timers, slot);
+    return AE_OK;
+}
+
+/* Makes room for a quarter more slots, and at least for another chunk. */
+static int growArrays(struct aeTimers *timers) {
+    uint32_t capacity = timers->capacity;
+    capacity += capacity / 4 > CHUNK_TIMERS ? capacity / 4 : LISTS + CHUNK_TIMERS;
+    if (growChains(timers, capacity - LISTS) == AE_ERR) return AE_ERR;
+    TimerNode *nodes = resizeArray(timers->nodes, capacity, sizeof(*nodes));
+    if (!nodes) return AE_ERR;
+    timers->nodes = nodes;
+    HeapNode *heap = resizeArray(timers->heap, capacity, sizeof(*heap));
+    if (!heap) return AE_ERR;
+    timers->heap = heap;
+    aeTimeEvent **chunks = resizeArray(timers->chunks, capacity / CHUNK_TIMERS, sizeof(*chunks));
+    if (!chunks) return AE_ERR;
+    timers->chunks = chunks;
+
+    timers->capacity = capacity;
+    return AE_OK;
+}
+
+/* Makes spare timers. */
+static int growTimers(struct aeTimers *timers) {
+    const TimerNode unused = {AE_DELETED_EVENT_ID, 0, 0, 0, 0, 0, 0};
+    uint32_t first = timers->slots, end = first + CHUNK_TIMERS;
+    if (end > timers->capacity && growArrays(timers) == AE_ERR) return AE_ERR;
+    aeTimeEvent *chunk = resizeArray(NULL, CHUNK_TIMERS, sizeof(*chunk));
+    if (!chunk) return AE_ERR;
+    timers->chunks[(first - LISTS) / CHUNK_TIMERS] = chunk;
+    timers->slots = end;
+    for (uint32_t slot = first; slot < end; slot++) {
+        timers->nodes[slot] = unused;
+        timers->nodes[slot].next = slot + 1;
+    }
+    timers->nodes[end - 1].next = 0;
+    timers->spare = first;
+    return AE_OK;
+}
+
+static void freeTimers(struct aeTimers *timers) {
+    if (!timers) return;
+    for (uint32_t slot = LISTS; slot < timers->slots; slot += CHUNK_TIMERS)
+        AE_FREE(timers->chunks[(slot - LISTS) / CHUNK_TIMERS]);
+    AE_FREE(timers->chunks);
+    AE_FREE(timers->chains);
+    AE_FREE(timers->nodes);
+    AE_FREE(timers->heap);
+    AE_FREE(timers);
+}
+
+static struct aeTimers *newTimers(void) {
+    struct aeTimers *timers = allocate(sizeof(*timers));
+    if (!timers) return NULL;
+    memset(timers, 0, sizeof(*timers));
+    if (growArrays(timers) == AE_ERR) {
+        freeTimers(timers);
+        return NULL;
+    }
+    timers->slots = LISTS;
+    for (uint32_t list = 0; list < LISTS; list++)
+        timers->nodes[list].prev = timers->nodes[list].next = list;
+    return timers;
+}
+
+/* Answers some timer that exists, NULL if none does. */
+static aeTimeEvent *anyTimer(struct aeTimers *timers) {
+    if (findNearest(timers)) return timerAt(timers, timers->heap[0].slot);
+    for (uint32_t list = FRESH; list < LISTS; list++)
+        if (timers->nodes[list].next != list) return timerAt(timers, timers->nodes[list].next);
+    return NULL;
+}
+
+/* The life of a timer. */
+
+long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTimeProc *proc,
+                            void *clientData, aeEventFinalizerProc *finalizerProc) {
+    struct aeTimers *timers = eventLoop->timers;
+    if (!proc) {
+        errno = EINVAL;
+        return AE_ERR;
+    }
+    if (!timers->spare && growTimers(timers) == AE_ERR) return AE_ERR;
+    if (!eventLoop->timeEventHead) timers->horizon = monotonicNow(0) >> TICK_BITS;
+
+    uint32_t slot = timers->spare;
+    TimerNode *node = &timers->nodes[slot];
+    timers->spare = node->next;
+    aeTimeEvent *timer = timerAt(timers, slot);
+    timer->id = node->id = eventLoop->timeEventNextId++;
+    timer->when = deadlineIn(milliseconds);
+    timer->timeProc = proc;
+    timer->finalizerProc = finalizerProc;
+    timer->clientData = clientData;
+    node->hasFinalizer = finalizerProc != NULL;
+    addToIndex(timers, slot);
+    if (timers->passes)
+        appendToList(timers, FRESH, slot);
+    else
+        placeTimer(timers, slot, timer->when);
+    if (!eventLoop->timeEventHead) eventLoop->timeEventHead = timer;
+    return timer->id;
+}
+
+static void releaseTimer(aeEventLoop *eventLoop, uint32_t slot) {
+    struct aeTimers *timers = eventLoop->timers;
+    timers->nodes[slot].next = timers->spare;
+    timers->spare = slot;
+    if (eventLoop->timeEventHead == timerAt(timers, slot))
+        eventLoop->timeEventHead = anyTimer(timers);
+}
+
+/* A timer that has left the index, and is in no list any more, lives on only for its finalizer. */
+static void buryTimer(aeEventLoop *eventLoop, uint32_t slot) {
+    if (eventLoop->timers->nodes[slot].hasFinalizer)
+        appendToList(eventLoop->timers, DEAD, slot);
+    else
+        releaseTimer(eventLoop, slot);
+}
+
+int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
+    struct aeTimers *timers = eventLoop->timers;
+    uint32_t slot = takeFromIndex(timers, id);
+    if (!slot) {
+        errno = ENOENT;
+        return AE_ERR;
+    }
+    timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
+    if (timers->nodes[slot].isRunning) return AE_OK; /* whoever runs it will bury it */
+    if (timers->nodes[slot].inHeap)
+        takeFromHeap(timers, slot);
+    else
+        takeFromList(timers, slot);
+    buryTimer(eventLoop, slot);
+    return AE_OK;
+}
+
+/* Calls the finalizers of the timers that are dead by now, in the order in which they died. What
+ * the finalizers themselves delete is left for the next time, or this might never end. */
+static void finalizeTimers(aeEventLoop *eventLoop) {
+    struct aeTimers *timers = eventLoop->timers;
+    uint32_t slot;
+    while ((slot = takeFirst(timers, DEAD))) appendToList(timers, DOOMED, slot);
+    while ((slot = takeFirst(timers, DOOMED))) {
+        aeTimeEvent *timer = timerAt(timers, slot);
+        appendToList(timers, RUNNING, slot);
+        timer->finalizerProc(eventLoop, timer->clientData);
+        takeFromList(timers, slot);
+        releaseTimer(eventLoop, slot);
+    }
+}
+
+/* Calls the handler of a timer that has just been taken from the heap. */
+static void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
+    struct aeTimers *timers = eventLoop->timers;
+    aeTimeEvent *timer = timerAt(timers, slot);
+    appendToList(timers, RUNNING, slot);
+    timers->nodes[slot].isRunning = 1;
+    int again = timer->timeProc(eventLoop, timer->id, timer->clientData);
+    if (again == AE_NOMORE) aeDeleteTimeEvent(eventLoop, timer->id);
+    timers->nodes[slot].isRunning = 0;
+    takeFromList(timers, slot);
+
+    if (timer->id == AE_DELETED_EVENT_ID) {
+        buryTimer(eventLoop, slot);
+    } else {
+        timer->when = deadlineIn(again);
+        appendToList(timers, FRESH, slot);
+    }
+}
+
+/* Fires what is due, each timer once. Answers how many. */
+static int fireTimers(aeEventLoop *eventLoop) {
+    struct aeTimers *timers = eventLoop->timers;
+    if (!eventLoop->timeEventHead) return 0;
+
+    /* A pass within a handler of another one is a pass of its own: what the outer one armed may
+     * fire in it. */
+    placeTimersOf(timers, FRESH);
+    uint64_t now = monotonicNow(0);
+    int fired = 0;
+
+    timers->passes++;
+    while (findNearest(timers) && timers->heap[0].when <= now) {
+        uint32_t slot = timers->heap[0].slot;
+        takeFromHeap(timers, slot);
+        fireTimer(eventLoop, slot);
+        fired++;
+    }
+    timers->passes--;
+    if (!timers->passes) placeTimersOf(timers, FRESH);
+    finalizeTimers(eventLoop);
+    return fired;
+}
+
+/// One iteration //////////////////////////////////////////////////////////////////////////////////
+
+/* No kernel's call takes an unlimited time, and epoll_wait's takes the least: an int of
+ * milliseconds. After 24 days without an event a wait ends with none. */
+static const uint64_t longestWait = (uint64_t)INT_MAX * 1000;
+
+/* How long to wait: `timeout` filled in, or NULL for as long as it takes. */
+static struct timeval *chooseTimeout(aeEventLoop *eventLoop, int flags, struct timeval *timeout) {
+    uint64_t wait = 0;
+    if (!((flags | eventLoop->flags) & AE_DONT_WAIT)) {
+        if (!(flags & AE_TIME_EVENTS)) return NULL;
+        placeTimersOf(eventLoop->timers, FRESH);
+        if (!findNearest(eventLoop->timers)) return NULL;
+        uint64_t now = monotonicNow(0), nearest = eventLoop->timers->heap[0].when;
+        if (nearest > now) wait = nearest - now;
+        if (wait > longestWait) wait = longestWait;
+    }
+    timeout->tv_sec = (time_t)(wait / 1000000);
+    timeout->tv_usec = (suseconds_t)(wait % 1000000);
+    return timeout;
+}
+
+int aeProcessEvents(aeEventLoop *eventLoop, int flags) {
+    int served = 0;
+    if (!(flags & AE_ALL_EVENTS)) return 0;
+
+    int sleeps = flags & AE_TIME_EVENTS && !(flags & AE_DONT_WAIT);
+    if (eventLoop->maxfd != -1 || sleeps) {
+        if (flags & AE_CALL_BEFORE_SLEEP && eventLoop->beforesleep)
+            eventLoop->beforesleep(eventLoop);
+
+        struct timeval timeout;
+        struct timeval *limit = chooseTimeout(eventLoop, flags, &timeout);
+        unsigned batch = ++eventLoop->batch;
+        int ready = aeApiPoll(eventLoop, limit);
+
+        if (flags & AE_CALL_AFTER_SLEEP && eventLoop->aftersleep) eventLoop->aftersleep(eventLoop);
+        if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, ready, batch);
+    }
+    if (flags & AE_TIME_EVENTS) served += fireTimers(eventLoop);
+    return served;
+}
+
+int aeWait(int fd, int mask, long long milliseconds) {
+    int timeout = milliseconds > INT_MAX ? INT_MAX : milliseconds < 0 ? -1 : (int)milliseconds;
+    struct pollfd request = {fd, 0, 0};
+    if (mask & AE_READABLE) request.events |= POLLIN;
+    if (mask & AE_WRITABLE) request.events |= POLLOUT;
+
+    /* poll(2) would wait on a negative fd without looking at it. */
+    int ready = fd < 0 ? 1 : poll(&request, 1, timeout);
+    if (ready <= 0) return ready;
+    if (fd < 0 || request.revents & POLLNVAL) {
+        errno = EBADF;
+        return -1;
+    }
+    int result = AE_NONE;
+    if (request.revents & POLLIN) result |= AE_READABLE;
+    if (request.revents & (POLLOUT | POLLERR | POLLHUP)) result |= AE_WRITABLE;
+    return result;
+}
+
+/// The loop ///////////////////////////////////////////////////////////////////////////////////////
+
+/* Frees what aeCreateEventLoop made, or as far as it came. errno survives. */
+static void freeLoop(aeEventLoop *eventLoop) {
+    int error = errno;
+    AE_FREE(eventLoop->events);
+    AE_FREE(eventLoop->fired);
+    freeTimers(eventLoop->timers);
+    AE_FREE(eventLoop);
+    errno = error;
+}
+
+aeEventLoop *aeCreateEventLoop(int setsize) {
+    if (setsize <= 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    aeEventLoop *eventLoop = allocate(sizeof(*eventLoop));
+    if (!eventLoop) return NULL;
+    memset(eventLoop, 0, sizeof(*eventLoop));
+
+    int slots = setsize < FIRST_SLOTS ? setsize : FIRST_SLOTS;
+    eventLoop->maxfd = -1;
+    eventLoop->setsize = setsize;
+    eventLoop->nevents = slots;
+    eventLoop->events = resizeArray(NULL, (size_t)slots, sizeof(aeFileEvent));
+    eventLoop->fired = resizeArray(NULL, (size_t)slots, sizeof(aeFiredEvent));
+    eventLoop->timers = newTimers();
+    if (!eventLoop->events || !eventLoop->fired || !eventLoop->timers ||
+        aeApiCreate(eventLoop) == -1) {
+        freeLoop(eventLoop);
+        return NULL;
+    }
+    for (int i = 0; i < slots; i++) eventLoop->events[i].mask = AE_NONE;
+    return eventLoop;
+}
+
+void aeDeleteEventLoop(aeEventLoop *eventLoop) {
+    if (!eventLoop) return;
+
+    /* A finalizer may create timers, which then must be finalized as well. */
+    aeTimeEvent *timer;
+    while ((timer = eventLoop->timeEventHead)) {
+        if (timer->id != AE_DELETED_EVENT_ID) aeDeleteTimeEvent(eventLoop, timer->id);
+        finalizeTimers(eventLoop);
+    }
+    aeApiFree(eventLoop);
+    freeLoop(eventLoop);
+}
+
+int aeGetSetSize(aeEventLoop *eventLoop) {
+    return eventLoop->setsize;
+}
+
+int aeResizeSetSize(aeEventLoop *eventLoop, int setsize) {
+    if (setsize == eventLoop->setsize) return AE_OK;
+    if (setsize <= 0 || setsize <= eventLoop->maxfd) {
+        errno = setsize <= 0 ? EINVAL : ERANGE;
+        return AE_ERR;
+    }
+    if (aeApiResize(eventLoop, setsize) == -1) return AE_ERR;
+    eventLoop->setsize = setsize;
+    return AE_OK;
+}
+
+void aeSetBeforeSleepProc(aeEventLoop *eventLoop, aeBeforeSleepProc *beforesleep) {
+    eventLoop->beforesleep = beforesleep;
+}
+
+void aeSetAfterSleepProc(aeEventLoop *eventLoop, aeBeforeSleepProc *aftersleep) {
+    eventLoop->aftersleep = aftersleep;
+}
+
+void aeSetDontWait(aeEventLoop *eventLoop, int noWait) {
+    if (noWait)
+        eventLoop->flags |= AE_DONT_WAIT;
+    else
+        eventLoop->flags &= ~AE_DONT_WAIT;
+}
+
+/* The flag changes behind the compiler's back, under a signal handler or another thread. */
+static volatile int *stopFlag(aeEventLoop *eventLoop) {
+    return &eventLoop->stop;
+}
+
+void aeStop(aeEventLoop *eventLoop) {
+    *stopFlag(eventLoop) = 1;
+}
+
+void aeMain(aeEventLoop *eventLoop) {
+    *stopFlag(eventLoop) = 0;
+    while (!*stopFlag(eventLoop))
+        aeProcessEvents(eventLoop, AE_ALL_EVENTS | AE_CALL_BEFORE_SLEEP | AE_CALL_AFTER_SLEEP);
+}

@@ -1,0 +1,114 @@
+/* libae's backend for Linux: epoll(7).
+ *
+ * What epoll does badly, and what is done about it:
+ *
+ * - epoll_wait counts in milliseconds. epoll_pwait2 counts in nanoseconds, but is young
+ * (Linux 5.11, glibc 2.35), and some sandboxes forbid what they do not know. The first refusal
+ * makes this loop go on with epoll_wait, its timeouts rounded up.
+ * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
+ *   An fd that was closed behind the loop's back, and its number used again, is added where it
+ *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
+ * - It refuses regular files, which are always ready: EPERM, passed on to the caller.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include <sys/epoll.h>
+
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 35)
+#define AE_EPOLL_PWAIT2
+#endif
+#endif
+
+typedef struct aeApiState {
+    int epfd;
+    int wholeMilliseconds; /* epoll_pwait2 was refused */
+    struct epoll_event events[BATCH_SIZE];
+} aeApiState;
+
+static int aeApiCreate(aeEventLoop *eventLoop) {
+    aeApiState *state = allocate(sizeof(*state));
+    if (!state) return -1;
+    state->wholeMilliseconds = 0;
+    state->epfd = epoll_create1(EPOLL_CLOEXEC);
+    if (state->epfd == -1) {
+        AE_FREE(state);
+        return -1;
+    }
+    eventLoop->apidata = state;
+    return 0;
+}
+
+static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
+    AE_NOTUSED(eventLoop);
+    AE_NOTUSED(setsize);
+    return 0;
+}
+
+static void aeApiFree(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    close(state->epfd);
+    AE_FREE(state);
+}
+
+static int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
+    aeApiState *state = eventLoop->apidata;
+    struct epoll_event event = {0};
+    if (mask & AE_READABLE) event.events |= EPOLLIN;
+    if (mask & AE_WRITABLE) event.events |= EPOLLOUT;
+    event.data.fd = fd;
+    return epoll_ctl(state->epfd, operation, fd, &event);
+}
+
+static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    int former = eventLoop->events[fd].mask;
+    if (watch(eventLoop, former ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, former | mask) == 0) return 0;
+    if (errno == EEXIST) return watch(eventLoop, EPOLL_CTL_MOD, fd, mask);
+    if (errno != ENOENT) return -1;
+    if (watch(eventLoop, EPOLL_CTL_ADD, fd, mask) == -1) return -1;
+    eventLoop->events[fd].mask = AE_NONE;
+    return 0;
+}
+
+static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    int left = eventLoop->events[fd].mask & ~mask & (AE_READABLE | AE_WRITABLE);
+    watch(eventLoop, left ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, left);
+}
+
+static int waitForEvents(aeApiState *state, int room, struct timeval *timeout) {
+    if (!timeout) return epoll_wait(state->epfd, state->events, room, -1);
+
+#ifdef AE_EPOLL_PWAIT2
+    if (!state->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
+        struct timespec limit = {timeout->tv_sec, timeout->tv_usec * 1000};
+        int ready = epoll_pwait2(state->epfd, state->events, room, &limit, NULL);
+        if (ready != -1 || (errno != ENOSYS && errno != EPERM)) return ready;
+        state->wholeMilliseconds = 1;
+    }
+#endif
+    int milliseconds = (int)(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
+    return epoll_wait(state->epfd, state->events, room, milliseconds);
+}
+
+static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
+    int room = eventLoop->nevents < BATCH_SIZE ? eventLoop->nevents : BATCH_SIZE;
+    int ready = waitForEvents(state, room, timeout);
+    if (ready == -1) {
+        if (errno != EINTR) aeApiPanic("epoll", "epoll_wait");
+        return 0;
+    }
+    for (int i = 0; i < ready; i++) {
+        unsigned events = state->events[i].events;
+        int mask = AE_NONE;
+        if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) mask |= AE_READABLE;
+        if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) mask |= AE_WRITABLE;
+        eventLoop->fired[i].fd = state->events[i].data.fd;
+        eventLoop->fired[i].mask = mask;
+    }
+    return ready;
+}
+
+static char *aeApiName(void) {
+    return "epoll";
+}

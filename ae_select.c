@@ -1,0 +1,111 @@
+/* libae's backend for any system: select(2).
+ *
+ * What select does badly, and what is done about it:
+ *
+ * - It takes no fd from FD_SETSIZE on, and FD_SET would write past the set: AE_ERR with ERANGE.
+ * - It scans all fds up to the highest at each call. There is no way around it.
+ * - One fd that was closed behind the loop's back fails the whole call (EBADF). Such fds are looked
+ *   up and dropped from the sets; when one of them is registered again, the slot's former events,
+ *   which the sets do not hold, are void.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include <sys/select.h>
+
+typedef struct aeApiState {
+    fd_set readable; /* what the loop waits for */
+    fd_set writable;
+    fd_set readableNow; /* what select makes of it */
+    fd_set writableNow;
+} aeApiState;
+
+static int aeApiCreate(aeEventLoop *eventLoop) {
+    aeApiState *state = allocate(sizeof(*state));
+    if (!state) return -1;
+    FD_ZERO(&state->readable);
+    FD_ZERO(&state->writable);
+    eventLoop->apidata = state;
+    return 0;
+}
+
+static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
+    AE_NOTUSED(eventLoop);
+    if (setsize <= FD_SETSIZE) return 0;
+    errno = ERANGE;
+    return -1;
+}
+
+static void aeApiFree(aeEventLoop *eventLoop) {
+    AE_FREE(eventLoop->apidata);
+}
+
+static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    aeApiState *state = eventLoop->apidata;
+    if (fd >= FD_SETSIZE) {
+        errno = ERANGE;
+        return -1;
+    }
+    if (fcntl(fd, F_GETFD) == -1) return -1;
+    if (!FD_ISSET(fd, &state->readable) && !FD_ISSET(fd, &state->writable))
+        eventLoop->events[fd].mask = AE_NONE;
+    if (mask & AE_READABLE) FD_SET(fd, &state->readable);
+    if (mask & AE_WRITABLE) FD_SET(fd, &state->writable);
+    return 0;
+}
+
+static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    aeApiState *state = eventLoop->apidata;
+    if (mask & AE_READABLE) FD_CLR(fd, &state->readable);
+    if (mask & AE_WRITABLE) FD_CLR(fd, &state->writable);
+}
+
+static int dropClosedFds(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    int dropped = 0;
+    for (int fd = 0; fd <= eventLoop->maxfd; fd++) {
+        if (!FD_ISSET(fd, &state->readable) && !FD_ISSET(fd, &state->writable)) continue;
+        if (fcntl(fd, F_GETFD) != -1) continue;
+        FD_CLR(fd, &state->readable);
+        FD_CLR(fd, &state->writable);
+        dropped++;
+    }
+    return dropped;
+}
+
+/* select(2) may change the timeout that it is given; so each try gets a copy. */
+static int waitForEvents(aeEventLoop *eventLoop, struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
+    struct timeval limit = {0, 0};
+    if (timeout) limit = *timeout;
+    state->readableNow = state->readable;
+    state->writableNow = state->writable;
+    return select(eventLoop->maxfd + 1, &state->readableNow, &state->writableNow, NULL,
+                  timeout ? &limit : NULL);
+}
+
+static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
+    int ready;
+    do {
+        ready = waitForEvents(eventLoop, timeout);
+    } while (ready == -1 && errno == EBADF && dropClosedFds(eventLoop) > 0);
+    if (ready == -1) {
+        if (errno != EINTR) aeApiPanic("select", "select");
+        return 0;
+    }
+    int found = 0;
+    for (int fd = 0; ready > 0; fd++) {
+        int mask = AE_NONE;
+        if (FD_ISSET(fd, &state->readableNow)) mask |= AE_READABLE, ready--;
+        if (FD_ISSET(fd, &state->writableNow)) mask |= AE_WRITABLE, ready--;
+        if (mask == AE_NONE) continue;
+        eventLoop->fired[found].fd = fd;
+        eventLoop->fired[found].mask = mask;
+        found++;
+    }
+    return found;
+}
+
+static char *aeApiName(void) {
+    return "select";
+}
