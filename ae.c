@@ -13,10 +13,27 @@
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 
-/* clock_gettime, epoll_pwait2 and their like hide in the strict modes of a compiler. The value
- * stays empty, as in the headers of hosts that define the name once more. */
+/* clock_gettime, epoll_pwait2 and struct kevent hide in the strict modes of a compiler, and each
+ * system has its own word to show them. FreeBSD and DragonFly have none, but hide nothing unless
+ * asked to. _GNU_SOURCE stays empty, as in the headers of hosts that define it once more. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
+#ifndef _DARWIN_C_SOURCE
+#define _DARWIN_C_SOURCE
+#endif
+#ifndef _NETBSD_SOURCE
+#define _NETBSD_SOURCE
+#endif
+#ifndef __EXTENSIONS__
+#define __EXTENSIONS__
+#endif
+#if defined(__OpenBSD__) && !defined(_BSD_SOURCE)
+#define _BSD_SOURCE
+#endif
+#if defined(__FreeBSD__) || defined(__DragonFly__)
+#undef _POSIX_C_SOURCE
+#undef _XOPEN_SOURCE
 #endif
 
 #include "ae.h"
@@ -85,7 +102,7 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
 
 /* How many events a backend asks for at once. Enough to make the system call cheap, few enough to
  * stay in the cache. */
-enum { BATCH_SIZE = 512 };
+enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
 #ifndef AE_BACKEND_FILE
 #ifdef AE_PANIC
@@ -143,7 +160,7 @@ char *aeGetApiName(void) {
  * Each poll begins a new `batch`. A slot notes in `born` the batch during which it went from
  * AE_NONE to something: whatever that batch reports of the fd was meant for its predecessor. */
 
-enum { FIRST_SLOTS = 64, AE_BOTH = AE_READABLE | AE_WRITABLE };
+enum { FIRST_SLOTS = 64 };
 
 /* Makes sure that fd has a slot. */
 static int reserveSlot(aeEventLoop *eventLoop, int fd) {

@@ -71,7 +71,7 @@ static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
 }
 
 static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    int left = eventLoop->events[fd].mask & ~mask & (AE_READABLE | AE_WRITABLE);
+    int left = eventLoop->events[fd].mask & ~mask & AE_BOTH;
     watch(eventLoop, left ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, left);
 }
 

@@ -1,0 +1,88 @@
+# libae. Works with GNU make and BSD make.
+#
+#   make                  libae.a
+#   make demo             an echo server, its clients and some timers, for three seconds
+#   make examples         build/examples/*
+#   make deps             installs what the tests need
+#   make test             the tests, on every backend that can run here
+#   make lint             the format, and warnings of every compiler and standard at hand
+#   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
+#   make uninstall clean
+#
+# BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
+# and AR mean what they always do.
+
+VERSION = 0.1.0
+
+BACKEND ?=
+PREFIX ?= /usr/local
+
+BACKEND_CPPFLAGS_ =
+BACKEND_CPPFLAGS_epoll = -DAE_BACKEND_EPOLL
+BACKEND_CPPFLAGS_kqueue = -DAE_BACKEND_KQUEUE
+BACKEND_CPPFLAGS_evport = -DAE_BACKEND_EVPORT
+BACKEND_CPPFLAGS_select = -DAE_BACKEND_SELECT
+COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
+
+SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h
+EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo
+
+# The order of the goals counts (make deps test); what takes time is made in parallel further down.
+.NOTPARALLEL:
+.PHONY: all demo examples test deps install uninstall clean lint ALWAYS
+
+all: libae.a
+
+libae.a: build/ae.o build/anet.o
+	rm -f $@
+	$(AR) rcs $@ build/ae.o build/anet.o
+
+build/ae.o: $(SOURCES) build/config
+	$(COMPILE) -c ae.c -o $@
+
+build/anet.o: anet.c anet.h build/config
+	$(COMPILE) -c anet.c -o $@
+
+# How things were built last time. It changes when that changes, and then they are built anew.
+build/config: ALWAYS
+	@mkdir -p build/examples
+	@echo "$(COMPILE) $(LDFLAGS) $(LDLIBS)" | cmp -s - $@ || \
+	    echo "$(COMPILE) $(LDFLAGS) $(LDLIBS)" > $@
+ALWAYS:
+	@:
+
+examples: $(EXAMPLES)
+
+$(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c libae.a
+	$(COMPILE) -I. $(LDFLAGS) -o $@ examples/$(@F).c libae.a $(LDLIBS)
+
+demo: build/examples/demo
+	build/examples/demo
+
+deps:
+	@tests/deps.sh
+
+test: examples
+	@tests/run.sh
+
+lint:
+	@tests/lint.sh
+
+build/ae.pc: Makefile
+	@mkdir -p build
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	    'Name: ae' 'Description: Event loop for file descriptors and timers' \
+	    'Version: $(VERSION)' 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
+
+install: libae.a build/ae.pc
+	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
+	cp libae.a "$(DESTDIR)$(PREFIX)/lib/libae.a"
+	cp ae.h anet.h "$(DESTDIR)$(PREFIX)/include/"
+	cp build/ae.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
+
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/lib/libae.a" "$(DESTDIR)$(PREFIX)/include/ae.h" \
+	    "$(DESTDIR)$(PREFIX)/include/anet.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
+
+clean:
+	rm -rf build libae.a

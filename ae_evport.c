@@ -1,0 +1,115 @@
+/* libae's backend for Solaris and illumos: event ports, port_create(3C).
+ *
+ * What event ports do awkwardly, and what is done about it:
+ *
+ * - An association is good for one event. Each fd that was retrieved is associated again before the
+ *   next wait, with what it is registered for by then: nothing, if it was deleted meanwhile. That is
+ *   late enough for its handlers to have read what there was, and to associate an fd that has been
+ *   associated already (since a handler changed it) does no harm.
+ * - The condition reported is a snapshot of the moment at which it came true, and may have passed.
+ *   Associating anew drops it and looks again, so the changed and the retrieved are up to date.
+ * - port_getn(3C) may fail with ETIME and yet have retrieved events; it may succeed with none.
+ * - An empty pipe at its end reports POLLHUP alone, which no handler waits for: it counts as both
+ *   (the original would spin).
+ * - Closing an fd ends its association. Changing it afterwards fails, harmlessly.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include <port.h>
+
+typedef struct aeApiState {
+    int portfd;
+    int count; /* how many fds wait to be associated again */
+    int retrieved[BATCH_SIZE];
+    port_event_t events[BATCH_SIZE];
+} aeApiState;
+
+static int aeApiCreate(aeEventLoop *eventLoop) {
+    aeApiState *state = allocate(sizeof(*state));
+    if (!state) return -1;
+    state->count = 0;
+    state->portfd = port_create();
+    if (state->portfd == -1) {
+        AE_FREE(state);
+        return -1;
+    }
+    fcntl(state->portfd, F_SETFD, FD_CLOEXEC);
+    eventLoop->apidata = state;
+    return 0;
+}
+
+static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
+    AE_NOTUSED(eventLoop);
+    AE_NOTUSED(setsize);
+    return 0;
+}
+
+static void aeApiFree(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    close(state->portfd);
+    AE_FREE(state);
+}
+
+static int associate(aeEventLoop *eventLoop, int fd, int mask) {
+    aeApiState *state = eventLoop->apidata;
+    int events = 0;
+    if (mask & AE_READABLE) events |= POLLIN;
+    if (mask & AE_WRITABLE) events |= POLLOUT;
+    return port_associate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd, events, NULL);
+}
+
+static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    return associate(eventLoop, fd, eventLoop->events[fd].mask | mask);
+}
+
+static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    aeApiState *state = eventLoop->apidata;
+    int left = eventLoop->events[fd].mask & ~mask & AE_BOTH;
+    if (left)
+        associate(eventLoop, fd, left);
+    else
+        port_dissociate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd);
+}
+
+/* Associates again what was retrieved. What the port has no room for stays on the list. */
+static void associateRetrieved(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    int left = 0;
+    for (int i = 0; i < state->count; i++) {
+        int fd = state->retrieved[i], mask = eventLoop->events[fd].mask;
+        if (mask == AE_NONE || associate(eventLoop, fd, mask) == 0) continue;
+        if (errno == EAGAIN || errno == ENOMEM) state->retrieved[left++] = fd;
+    }
+    state->count = left;
+}
+
+static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
+    struct timespec limit = {0, 0};
+    if (timeout) {
+        limit.tv_sec = timeout->tv_sec;
+        limit.tv_nsec = timeout->tv_usec * 1000;
+    }
+    associateRetrieved(eventLoop);
+    unsigned ready = 1, room = (unsigned)(BATCH_SIZE - state->count);
+    if (room == 0) return 0; /* port_getn would count and retrieve nothing */
+    int result = port_getn(state->portfd, state->events, room, &ready, timeout ? &limit : NULL);
+    if (result == -1 && errno != ETIME) {
+        if (errno != EINTR) aeApiPanic("evport", "port_getn");
+        return 0;
+    }
+    for (unsigned i = 0; i < ready; i++) {
+        int events = state->events[i].portev_events, fd = (int)state->events[i].portev_object;
+        int mask = AE_NONE;
+        if (events & (POLLIN | POLLERR | POLLHUP)) mask |= AE_READABLE;
+        if (events & (POLLOUT | POLLERR | POLLHUP)) mask |= AE_WRITABLE;
+        eventLoop->fired[i].fd = fd;
+        eventLoop->fired[i].mask = mask;
+        state->retrieved[state->count++] = fd;
+    }
+    return (int)ready;
+}
+
+static char *aeApiName(void) {
+    return "evport";
+}

@@ -1,0 +1,140 @@
+/* libae's backend for the BSDs and macOS: kqueue(2).
+ *
+ * What kqueue does awkwardly, and what is done about it:
+ *
+ * - It knows filters, not fds: reading and writing are two knotes that are added, deleted and
+ *   reported apart. Their events are put together here, in whatever order they come.
+ * - A call with several changes stops at the first that fails, unless there is room to report the
+ *   failure. So there always is, and each change is judged by itself.
+ * - It forgets an fd as soon as it is closed, and adding a knote does not tell whether it was there.
+ *   Those that should be there are enabled, which fails (ENOENT) if the fd was closed behind the
+ *   loop's back and its number used again.
+ * - EV_EOF comes on one filter where epoll's EPOLLHUP would wake both sides.
+ * - EV_SET may evaluate its first argument more than once, and udata is an integer on older NetBSD:
+ *   hence no side effects in the one and a plain 0 for the other.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include <sys/types.h>
+
+#include <sys/event.h>
+
+/* Where there is no EV_RECEIPT, events may be reported along with the failures; they are passed
+ * over, and come again. */
+#ifndef EV_RECEIPT
+#define EV_RECEIPT 0
+#endif
+
+typedef struct aeApiState {
+    int kqfd;
+    struct kevent events[BATCH_SIZE];
+} aeApiState;
+
+static int aeApiCreate(aeEventLoop *eventLoop) {
+    aeApiState *state = allocate(sizeof(*state));
+    if (!state) return -1;
+    state->kqfd = kqueue();
+    if (state->kqfd == -1) {
+        AE_FREE(state);
+        return -1;
+    }
+    /* A child of fork(2) does not inherit it, so none can get hold of it before this. */
+    fcntl(state->kqfd, F_SETFD, FD_CLOEXEC);
+    eventLoop->apidata = state;
+    return 0;
+}
+
+static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
+    AE_NOTUSED(eventLoop);
+    AE_NOTUSED(setsize);
+    return 0;
+}
+
+static void aeApiFree(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    close(state->kqfd);
+    AE_FREE(state);
+}
+
+/* Applies one action to the filters of `first` and another to those of `second`, in one call.
+ * Answers 0, or the errno of the last change that failed. */
+static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, int second,
+                  int secondAction) {
+    aeApiState *state = eventLoop->apidata;
+    const struct timespec now = {0, 0};
+    struct kevent changes[2], results[2];
+    int count = 0, error = 0;
+    for (int side = AE_READABLE; side <= AE_WRITABLE; side <<= 1) {
+        int action = first & side ? firstAction : second & side ? secondAction : 0;
+        if (!action) continue;
+        EV_SET(&changes[count], (uintptr_t)fd, side == AE_READABLE ? EVFILT_READ : EVFILT_WRITE,
+               (unsigned short)(action | EV_RECEIPT), 0, 0, 0);
+        count++;
+    }
+    int reported = kevent(state->kqfd, changes, count, results, count, &now);
+    if (reported == -1) return errno;
+    for (int i = 0; i < reported; i++)
+        if (results[i].flags & EV_ERROR && results[i].data) error = (int)results[i].data;
+    return error;
+}
+
+static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    int former = eventLoop->events[fd].mask & AE_BOTH;
+    int error = change(eventLoop, fd, former, EV_ENABLE, mask, EV_ADD);
+    int forgotten = former && error == ENOENT;
+    if (forgotten) {
+        former = AE_NONE;
+        error = change(eventLoop, fd, mask, EV_ADD, AE_NONE, 0);
+    }
+    if (error) {
+        change(eventLoop, fd, mask & ~former, EV_DELETE, AE_NONE, 0);
+        errno = error;
+        return -1;
+    }
+    if (forgotten) eventLoop->events[fd].mask = AE_NONE;
+    return 0;
+}
+
+static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
+    change(eventLoop, fd, mask, EV_DELETE, AE_NONE, 0);
+}
+
+/* Puts the events of one fd together. What has been found of it so far is noted in its slot's mask,
+ * in bits that mean nothing elsewhere. */
+static int collect(aeEventLoop *eventLoop, const struct kevent *events, int count) {
+    enum { NOTED = 16, NOTES = AE_BOTH * NOTED };
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        int fd = (int)events[i].ident, mask = AE_NONE;
+        if (events[i].filter == EVFILT_READ) mask = AE_READABLE;
+        if (events[i].filter == EVFILT_WRITE) mask = AE_WRITABLE;
+        if (events[i].flags & (EV_EOF | EV_ERROR)) mask = AE_BOTH;
+        if (!(eventLoop->events[fd].mask & NOTES)) eventLoop->fired[found++].fd = fd;
+        eventLoop->events[fd].mask |= mask * NOTED;
+    }
+    for (int i = 0; i < found; i++) {
+        int *slotMask = &eventLoop->events[eventLoop->fired[i].fd].mask;
+        eventLoop->fired[i].mask = (*slotMask & NOTES) / NOTED;
+        *slotMask &= ~NOTES;
+    }
+    return found;
+}
+
+static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
+    struct timespec limit = {0, 0};
+    if (timeout) {
+        limit.tv_sec = timeout->tv_sec;
+        limit.tv_nsec = timeout->tv_usec * 1000;
+    }
+    int ready = kevent(state->kqfd, NULL, 0, state->events, BATCH_SIZE, timeout ? &limit : NULL);
+    if (ready == -1) {
+        if (errno != EINTR) aeApiPanic("kqueue", "kevent");
+        return 0;
+    }
+    return collect(eventLoop, state->events, ready);
+}
+
+static char *aeApiName(void) {
+    return "kqueue";
+}

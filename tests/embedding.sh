@@ -1,0 +1,167 @@
+#!/bin/sh
+# The ways to take the library into another project: copied into a folder of its own, with a host's
+# allocator, panic and backend, linked and installed. Prints a line for each behaviour.
+set -u
+cd "$(dirname "$0")/.."
+root=$PWD
+cc=${CC:-cc}
+flags=${CFLAGS:-}
+strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
+box=$(mktemp -d)
+trap 'rm -rf "$box"' EXIT
+passed=0 failed=0
+
+check() {
+    name=$1
+    shift
+    if ("$@") >"$box/log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok - $name"
+    else
+        failed=$((failed + 1))
+        echo "not ok - $name"
+        sed 's/^/    /' "$box/log"
+    fi
+}
+
+# A folder with nothing but the files named.
+folder() {
+    rm -rf "$box/project"
+    mkdir "$box/project"
+    for file in "$@"; do cp "$root/$file" "$box/project/" || return 1; done
+    cd "$box/project" || return 1
+}
+
+three_copied_files_build_with_no_flag_and_no_other_file() {
+    folder ae.h ae.c ae_$1.c tests/embedding/server.c || return 1
+    define=
+    [ -z "${2:-}" ] || define=-DAE_BACKEND_$2
+    $cc $flags $define server.c ae.c -o server && ./server | tee out && grep -q "^$1: 2" out
+}
+
+anet_is_a_pair_of_its_own() {
+    folder anet.h anet.c || return 1
+    $cc $flags -c anet.c && ! nm -u anet.o | grep -w 'ae[A-Z]'
+}
+
+# $1: -std=..., then more flags as hosts have them.
+strict_modes_hide_nothing_that_is_needed() {
+    folder ae.h ae.c ae_epoll.c ae_select.c anet.h anet.c || return 1
+    for std in "$@"; do
+        $cc $flags $std -Wall -Wextra -Werror -c ae.c &&
+            $cc $flags $std -Wall -Wextra -Werror -DAE_BACKEND_SELECT -c ae.c &&
+            $cc $flags $std -Wall -Wextra -Werror -c anet.c || return 1
+    done
+}
+
+the_host_may_bring_its_allocator_and_its_panic() {
+    folder ae.h ae.c ae_$1.c tests/embedding/server.c tests/embedding/host.h || return 1
+    $cc $flags -DAE_BACKEND_$2 -DHOST -DAE_MALLOC=hostMalloc -DAE_REALLOC=hostRealloc \
+        -DAE_FREE=hostFree -DAE_ALLOC_HEADER='"host.h"' -DAE_PANIC=hostPanic \
+        server.c ae.c -o server && ./server || return 1
+    ! nm ae.o 2>/dev/null | grep -wE 'U (malloc|free|abort)' || return 1
+    [ $1 != epoll ] || {
+        ./server break >out
+        [ $? = 3 ] && grep -q '^panic: ae: epoll: epoll_p*wait2*: Bad file descriptor$' out
+    }
+}
+
+the_host_may_bring_its_backend() {
+    folder ae.h ae.c tests/embedding/ae_mine.c tests/embedding/server.c || return 1
+    $cc $flags -std=c11 $strict -DAE_BACKEND_FILE='"ae_mine.c"' -c ae.c &&
+        $cc $flags server.c ae.o -o server && ./server | tee out && grep -q '^mine: 2' out
+}
+
+# Every function of the headers, and none but those.
+promised() {
+    grep -oE "\\b$1[A-Za-z0-9]+\\(" "$root/$2" | tr -d '(' | sort -u
+}
+
+no_symbol_but_those_of_the_header_leaves_an_object() {
+    folder ae.h ae.c ae_epoll.c ae_select.c anet.h anet.c || return 1
+    $cc -O0 -c ae.c anet.c || return 1
+    nm ae.o | sed -n 's/.* [A-TV-Z] //p' | sort >have
+    promised ae ae.h | grep -vE 'Proc$' >ae.names
+    promised ae ae.h | grep -E '^aeSet(Before|After)SleepProc$' >>ae.names
+    sort -o ae.names ae.names
+    diff have ae.names || return 1
+    nm anet.o | sed -n 's/.* [A-TV-Z] //p' | sort >have
+    promised anet anet.h >anet.names
+    diff have anet.names
+}
+
+no_object_has_writable_static_data() {
+    folder ae.h ae.c ae_epoll.c ae_select.c anet.h anet.c || return 1
+    for backend in EPOLL SELECT; do
+        $cc -O0 -DAE_BACKEND_$backend -c ae.c anet.c || return 1
+        ! nm ae.o anet.o | grep -E ' [bBdDcC] ' || return 1
+    done
+}
+
+headers_stand_alone_in_c_and_in_cxx() {
+    folder ae.h anet.h || return 1
+    for header in ae.h anet.h; do
+        for std in c99 c11 c17 c2x; do
+            echo "#include \"$header\"" | $cc -std=$std $strict -I. -x c -c - -o x.o || return 1
+        done
+        command -v c++ >/dev/null || continue
+        for std in c++11 c++14 c++17 c++20; do
+            echo "#include \"$header\"" |
+                c++ -std=$std -Wall -Wextra -Wpedantic -Wold-style-cast -Werror -I. -x c++ -c - \
+                    -o x.o || return 1
+        done
+    done
+}
+
+# Redis's sources know monotonic.h only through ae.h.
+a_monotonic_h_beside_ae_h_comes_with_it() {
+    folder ae.h ae.c ae_epoll.c ae_select.c || return 1
+    printf '%s\n' '#ifndef M_H' '#define M_H' '#define _GNU_SOURCE' '#include <stdint.h>' \
+        'typedef uint64_t monotime;' 'extern monotime (*getMonotonicUs)(void);' '#endif' >monotonic.h
+    printf '%s\n' '#include "ae.h"' 'monotime x;' >user.c
+    $cc -std=c11 $strict -c ae.c user.c
+}
+
+make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
+    folder || return 1
+    make=${MAKE:-make}
+    (cd "$root" && $make install DESTDIR="$box/project/stage" PREFIX=/opt/ae) || return 1
+    lib=stage/opt/ae
+    [ -f $lib/lib/libae.a ] && [ -f $lib/include/ae.h ] && [ -f $lib/include/anet.h ] || return 1
+    grep -q '^prefix=/opt/ae$' $lib/lib/pkgconfig/ae.pc || return 1
+    cp "$root/tests/embedding/server.c" .
+    if command -v pkg-config >/dev/null; then
+        PKG_CONFIG_PATH=$lib/lib/pkgconfig
+        PKG_CONFIG_SYSROOT_DIR=$PWD/stage
+        export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
+        $cc $flags $(pkg-config --cflags ae) server.c $(pkg-config --libs ae) -o server || return 1
+    else
+        $cc $flags -I$lib/include server.c -L$lib/lib -lae -o server || return 1
+    fi
+    ./server || return 1
+    (cd "$root" && $make uninstall DESTDIR="$box/project/stage" PREFIX=/opt/ae) || return 1
+    [ -z "$(find stage -type f)" ]
+}
+
+for backend in epoll:EPOLL select:SELECT; do
+    check "three copied files build with no flag and no other file: ${backend%:*}" \
+        three_copied_files_build_with_no_flag_and_no_other_file ${backend%:*} \
+        $([ $backend = epoll:EPOLL ] || echo ${backend#*:})
+    check "the host may bring its allocator and its panic: ${backend%:*}" \
+        the_host_may_bring_its_allocator_and_its_panic ${backend%:*} ${backend#*:}
+done
+check "the host may bring its backend" the_host_may_bring_its_backend
+check "anet is a pair of its own" anet_is_a_pair_of_its_own
+check "strict modes hide nothing that is needed" strict_modes_hide_nothing_that_is_needed \
+    "-std=c99 -pedantic" "-std=c11 -pedantic" "-std=c99 -Wpointer-arith" \
+    "-std=c99 -D_POSIX_C_SOURCE=200112L -D_DEFAULT_SOURCE" \
+    "-std=gnu11 -O3 -flto -Wstrict-prototypes -Werror=deprecated-declarations" "-D_GNU_SOURCE"
+check "no symbol but those of the header leaves an object" \
+    no_symbol_but_those_of_the_header_leaves_an_object
+check "no object has writable static data" no_object_has_writable_static_data
+check "headers stand alone in C and in C++" headers_stand_alone_in_c_and_in_cxx
+check "a monotonic.h beside ae.h comes with it" a_monotonic_h_beside_ae_h_comes_with_it
+check "make install serves pkg-config, and uninstall takes all of it" \
+    make_install_serves_pkg_config_and_uninstall_takes_all_of_it
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
