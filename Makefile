@@ -60,10 +60,10 @@ demo: build/examples/demo
 	build/examples/demo
 
 deps:
-	@tests/deps.sh
+	@CC="$(CC)" tests/deps.sh
 
 test: examples
-	@tests/run.sh
+	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/run.sh
 
 lint:
 	@tests/lint.sh

@@ -52,10 +52,31 @@
 /// The host ///////////////////////////////////////////////////////////////////////////////////////
 
 /* AE_MALLOC, AE_REALLOC and AE_FREE route all memory to the host's allocator, which
- * AE_ALLOC_HEADER declares. */
+ * AE_ALLOC_HEADER declares. AE_PANIC names a `void f(const char *message)` for errors that leave no
+ * way on. */
 #ifdef AE_ALLOC_HEADER
 #include AE_ALLOC_HEADER
 #endif
+#ifdef AE_PANIC
+void AE_PANIC(const char *message);
+#endif
+
+/* In a Redis tree memory should be counted by its INFO, and a panic make it write its crash report.
+ * Two of its headers beside this file tell that this is one; AE_STANDALONE denies it. */
+#if defined(__has_include) && !defined(AE_MALLOC) && !defined(AE_STANDALONE)
+#if __has_include("zmalloc.h") && __has_include("redisassert.h")
+#include "zmalloc.h"
+
+#include "redisassert.h"
+#define AE_MALLOC zmalloc
+#define AE_REALLOC zrealloc
+#define AE_FREE zfree
+#if defined(panic) && !defined(AE_PANIC)
+#define AE_PANIC(message) panic("%s", message)
+#endif
+#endif
+#endif
+
 #ifndef AE_MALLOC
 #define AE_MALLOC malloc
 #endif
@@ -104,22 +125,18 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  * stay in the cache. */
 enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
+/* A host's own backend may panic as it likes. */
 #ifndef AE_BACKEND_FILE
-#ifdef AE_PANIC
-void AE_PANIC(const char *message);
-#else
-static void AE_PANIC(const char *message) {
-    fprintf(stderr, "%s\n", message);
-    abort();
-}
-#endif
-
-/* The kernel refuses to poll, for no reason that a retry would mend. A host that names a function
- * in AE_PANIC hears of it there. */
+/* The kernel refuses to poll, for no reason that a retry would mend. */
 static void aeApiPanic(const char *backend, const char *call) {
     char message[256];
     snprintf(message, sizeof(message), "ae: %s: %s: %s", backend, call, strerror(errno));
+#ifdef AE_PANIC
     AE_PANIC(message);
+#else
+    fprintf(stderr, "%s\n", message);
+    abort();
+#endif
 }
 #endif
 

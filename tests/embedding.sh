@@ -122,6 +122,23 @@ a_monotonic_h_beside_ae_h_comes_with_it() {
     $cc -std=c11 $strict -c ae.c user.c
 }
 
+# $1: what to compile with; then what the memory and the panic must go through, and what not.
+in_a_redis_tree() {
+    folder ae.h ae.c ae_epoll.c || return 1
+    printf '%s\n' 'void *zmalloc(size_t size);' 'void *zrealloc(void *ptr, size_t size);' \
+        'void zfree(void *ptr);' >zmalloc.h
+    printf '%s\n' '#define panic(...) _serverPanic(__FILE__, __LINE__, __VA_ARGS__)' \
+        'void _serverPanic(const char *file, int line, const char *msg, ...);' >redisassert.h
+    $cc -O0 -std=c11 -Wall -Wextra -Werror $1 -c ae.c || return 1
+    for symbol in $2; do nm ae.o | grep -qw "U $symbol" || return 1; done
+    for symbol in $3; do ! nm ae.o | grep -w "U $symbol" || return 1; done
+}
+
+one_of_the_two_headers_of_redis_is_not_enough() {
+    in_a_redis_tree "" "" "" && rm redisassert.h || return 1
+    $cc -O0 -c ae.c && nm ae.o | grep -qw 'U malloc' && ! nm ae.o | grep -w 'U zmalloc'
+}
+
 make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
     folder || return 1
     make=${MAKE:-make}
@@ -161,6 +178,11 @@ check "no symbol but those of the header leaves an object" \
 check "no object has writable static data" no_object_has_writable_static_data
 check "headers stand alone in C and in C++" headers_stand_alone_in_c_and_in_cxx
 check "a monotonic.h beside ae.h comes with it" a_monotonic_h_beside_ae_h_comes_with_it
+check "in a Redis tree memory and panic are the server's" in_a_redis_tree \
+    "" "zmalloc zrealloc zfree _serverPanic" "malloc realloc free abort"
+check "AE_STANDALONE denies the Redis tree" in_a_redis_tree \
+    -DAE_STANDALONE "malloc realloc free abort" "zmalloc zrealloc zfree _serverPanic"
+check "one of the two headers of Redis is not enough" one_of_the_two_headers_of_redis_is_not_enough
 check "make install serves pkg-config, and uninstall takes all of it" \
     make_install_serves_pkg_config_and_uninstall_takes_all_of_it
 echo "$passed passed, $failed failed"

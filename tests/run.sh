@@ -26,7 +26,7 @@ test: FAILED: $*"
 }
 
 # A real kernel takes the place of its emulation.
-make() {
+build() {
     case $(uname) in
     Linux) ${MAKE:-make} -f tests/Makefile "$@" ;;
     *) ${MAKE:-make} -f tests/Makefile KQUEUE_CPPFLAGS= KQUEUE_OBJECTS= EVPORT_CPPFLAGS= \
@@ -35,10 +35,10 @@ make() {
 }
 
 for backend in $backends; do
-    make BACKEND=$backend all || exit 1
+    build BACKEND=$backend all || exit 1
 done
-make test-anet || exit 1
-[ "$(uname)" != Linux ] || make test-emulations || exit 1
+build test-anet || exit 1
+[ "$(uname)" != Linux ] || build test-emulations || exit 1
 
 run tests/embedding.sh
 run tests/integration.sh build

@@ -1,0 +1,600 @@
+/* kqueue(2) of FreeBSD, acted out on Linux, for file descriptors only.
+ *
+ * What the real kernel does                        How it is done here
+ * ------------------------------------------------ -----------------------------------------------
+ * One knote per (ident, filter); EV_ADD of an      A table of slots indexed by fd, two knotes in
+ * existing one modifies and enables it.            each.
+ * Closing an fd number deletes its knotes at       fdwatch reports every close before it happens.
+ * once, closing the queue deletes the queue.
+ * Events are level-triggered.                      poll(2) of all enabled knotes in each call.
+ * EV_CLEAR: an event comes when something new      An EPOLLET epoll instance per filter, made at
+ * happens, if the condition still holds when it    the first EV_CLEAR, says which knotes have news;
+ * is fetched.                                      poll then says whether the condition holds.
+ * Events queue up first in, first out.             The next call starts behind the last event told.
+ * A change that fails is answered with EV_ERROR,   The same. Neither then, nor after a receipt, are
+ * or ends the call if there is no room for that.   pending events drained or waited for.
+ * A fork's child has no kqueue at that number.     The child closes it, by pthread_atfork(3).
+ * A signal ends a wait (EINTR), but not a poll;    Signals stay blocked except in the ppoll(2) that
+ * the changes are applied by then.                 sleeps.
+ * EV_EOF comes while there still is data to read.  POLLRDHUP is asked for. A pipe's POLLERR counts.
+ * A regular file is readable unless its offset is  Looked at by fstat(2) and lseek(2). One that
+ * at its end, and always writable.                 grows while a call sleeps is seen by the next.
+ *
+ * The queue's own fd is an eventfd, by which a change made in one thread wakes a sleeper in
+ * another; of two threads that wait on one queue, one may be woken late.
+ *
+ * Not so here: a duplicate of the queue's fd is no queue, and the fd itself is never reported ready
+ * to poll(2) or to another queue. A stream socket neither listening nor connected reports EV_EOF
+ * (Linux: POLLHUP), a real one nothing. After a shutdown(2) of one's own for writing EV_EOF does
+ * not come for EVFILT_WRITE. A listening socket's data is 1, not the length of its queue.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+
+#define _GNU_SOURCE
+
+#include <sys/event.h>
+
+#include "../fdwatch.h"
+#include "kqueue_emulation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { READ, WRITE, WAYS };
+
+static const short pollEvents[WAYS] = {POLLIN | POLLRDHUP, POLLOUT};
+static const short readyEvents[WAYS] = {
+    POLLIN | POLLRDHUP | POLLHUP | POLLERR,
+    POLLOUT | POLLHUP | POLLERR,
+};
+
+struct knote {
+    struct kevent asked; /* Of its flags only EV_CLEAR and EV_ONESHOT. */
+    bool there;
+    bool enabled;
+    bool news; /* EV_CLEAR: something happened since the last event. */
+};
+
+struct slot {
+    struct knote knotes[WAYS];
+    bool regularFile;
+    int socketError; /* Taken off the socket for fflags; getsockopt hands it back. */
+};
+
+struct queue {
+    int fd;
+    int edges[WAYS]; /* epoll instances for EV_CLEAR, -1 before the first. */
+    unsigned long serial;
+    int sleepers;
+    struct slot *slots; /* By fd. */
+    int room;
+    int turn; /* Position (see struct ready) at which the next call starts. */
+    struct queue *next;
+};
+
+static struct queue *queues;
+static unsigned long serials;
+
+static struct {
+    int failAdd[WAYS];
+    unsigned random;
+    bool leaveSocketErrors;
+    unsigned long calls;
+    int largestBatch;
+} emulation;
+
+/// Queues ///
+
+static struct queue *findQueue(int fd) {
+    struct queue *queue = queues;
+    while (queue != NULL && queue->fd != fd) queue = queue->next;
+    return queue;
+}
+
+static void wakeSleepers(const struct queue *queue) {
+    if (queue->sleepers > 0) (void)!write(queue->fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+static void freeQueue(struct queue *queue) {
+    wakeSleepers(queue);
+    for (int way = 0; way < WAYS; way++) {
+        if (queue->edges[way] != -1) fdwatchCloseQuietly(queue->edges[way]);
+    }
+    free(queue->slots);
+    free(queue);
+}
+
+static void dropKnote(struct queue *queue, int fd, int way) {
+    struct knote *knote = &queue->slots[fd].knotes[way];
+    if (knote->there && (knote->asked.flags & EV_CLEAR)) {
+        epoll_ctl(queue->edges[way], EPOLL_CTL_DEL, fd, NULL);
+    }
+    *knote = (struct knote){.there = false};
+}
+
+static void forgetFd(struct queue *queue, int fd) {
+    for (int way = 0; way < WAYS; way++) dropKnote(queue, fd, way);
+    queue->slots[fd].socketError = 0;
+}
+
+static void closing(int first, int last) {
+    struct queue **link = &queues;
+    while (*link != NULL) {
+        struct queue *queue = *link;
+        if (first <= queue->fd && queue->fd <= last) {
+            *link = queue->next;
+            freeQueue(queue);
+            continue;
+        }
+        for (int fd = first; fd <= last && fd < queue->room; fd++) forgetFd(queue, fd);
+        link = &queue->next;
+    }
+}
+
+static void forked(void) {
+    while (queues != NULL) {
+        struct queue *queue = queues;
+        queues = queue->next;
+        queue->sleepers = 0; /* They are in the parent, and so is the eventfd's counter. */
+        fdwatchCloseQuietly(queue->fd);
+        freeQueue(queue);
+    }
+}
+
+static int createQueue(int flags) {
+    struct queue *queue = calloc(1, sizeof(*queue));
+    if (queue == NULL) return -1;
+    fdwatchRegister(closing, forked);
+
+    sigset_t mask;
+    fdwatchEnter(&mask);
+    int fd = queue->fd = eventfd(0, flags | EFD_NONBLOCK);
+    if (fd == -1) {
+        free(queue);
+    } else {
+        for (int way = 0; way < WAYS; way++) queue->edges[way] = -1;
+        queue->serial = ++serials;
+        queue->next = queues;
+        queues = queue;
+    }
+    fdwatchLeave(&mask);
+    return fd;
+}
+
+int kqueue(void) {
+    return createQueue(0);
+}
+
+#ifdef KQUEUE_EMULATION_NETBSD
+int kqueue1(int flags) {
+    if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    return createQueue((flags & O_CLOEXEC) ? EFD_CLOEXEC : 0);
+}
+#endif
+
+/// Changes ///
+
+static int wayOf(short filter) {
+    return filter == EVFILT_READ ? READ : filter == EVFILT_WRITE ? WRITE : -1;
+}
+
+static int makeRoom(struct queue *queue, int fd) {
+    if (fd < queue->room) return 0;
+    int room = fd < 64 ? 64 : 2 * fd;
+    struct slot *slots = realloc(queue->slots, (size_t)room * sizeof(*slots));
+    if (slots == NULL) return ENOMEM;
+    memset(slots + queue->room, 0, (size_t)(room - queue->room) * sizeof(*slots));
+    queue->slots = slots;
+    queue->room = room;
+    return 0;
+}
+
+/* Begins to listen for news on an EV_CLEAR knote; a condition that holds already is news. */
+static int watchEdges(struct queue *queue, struct knote *knote, int fd, int way) {
+    if (queue->edges[way] == -1) queue->edges[way] = epoll_create1(EPOLL_CLOEXEC);
+    if (queue->edges[way] == -1) return errno;
+    struct epoll_event event = {.data.fd = fd};
+    event.events = EPOLLET | (way == READ ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
+    knote->news = false;
+    if (epoll_ctl(queue->edges[way], EPOLL_CTL_ADD, fd, &event) == 0) return 0;
+    if (errno != EPERM) return errno;
+    knote->news = true; /* A kind of file that is always ready, and has no news after this. */
+    return 0;
+}
+
+static int addKnote(struct queue *queue, const struct kevent *change, int fd, int way) {
+    if (emulation.failAdd[way] != 0) {
+        int error = emulation.failAdd[way];
+        emulation.failAdd[way] = 0;
+        return error;
+    }
+    int error = makeRoom(queue, fd);
+    if (error != 0) return error;
+
+    struct slot *slot = &queue->slots[fd];
+    dropKnote(queue, fd, way);
+    struct stat status;
+    slot->regularFile = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    struct knote *knote = &slot->knotes[way];
+    knote->there = true;
+    knote->asked = *change;
+    knote->asked.flags = change->flags & (EV_CLEAR | EV_ONESHOT);
+    return 0;
+}
+
+/* Answers 0 or an errno. */
+static int applyChange(struct queue *queue, const struct kevent *change) {
+    int way = wayOf(change->filter);
+    if (way == -1) return EINVAL;
+    if (change->ident > INT_MAX) return EBADF;
+    int fd = (int)change->ident;
+    if (fcntl(fd, F_GETFD) == -1) return EBADF;
+
+    if (change->flags & EV_ADD) {
+        int error = addKnote(queue, change, fd, way);
+        if (error != 0) return error;
+    }
+    struct knote *knote = fd < queue->room ? &queue->slots[fd].knotes[way] : NULL;
+    if (knote == NULL || !knote->there) return ENOENT;
+    if (change->flags & EV_DELETE) {
+        dropKnote(queue, fd, way);
+        return 0;
+    }
+
+    bool enabled = knote->enabled;
+    if (change->flags & (EV_ADD | EV_ENABLE)) enabled = true;
+    if (change->flags & EV_DISABLE) enabled = false;
+    if (enabled != knote->enabled && (knote->asked.flags & EV_CLEAR)) {
+        if (!enabled) {
+            epoll_ctl(queue->edges[way], EPOLL_CTL_DEL, fd, NULL);
+        } else {
+            int error = watchEdges(queue, knote, fd, way);
+            if (error != 0) {
+                dropKnote(queue, fd, way);
+                return error;
+            }
+        }
+    }
+    knote->enabled = enabled;
+    return 0;
+}
+
+/* Answers how many entries of the eventlist were filled (then the call is over), or -1 with errno.
+ * *cut is set if a receipt found no room: the changes after it are not looked at. Both lists may
+ * be the same array. */
+static int applyChanges(struct queue *queue, const struct kevent *changelist, int nchanges,
+                        struct kevent *eventlist, int nevents, bool *cut) {
+    int answered = 0;
+    for (int i = 0; i < nchanges; i++) {
+        struct kevent change = changelist[i];
+        int error = applyChange(queue, &change);
+        if (error == 0 && !(change.flags & EV_RECEIPT)) continue;
+        if (answered == nevents) {
+            *cut = error == 0;
+            errno = error;
+            return error == 0 ? answered : -1;
+        }
+        change.flags |= EV_ERROR;
+        change.data = error;
+        eventlist[answered++] = change;
+    }
+    return answered;
+}
+
+/// What is ready ///
+
+static bool isWaiting(const struct knote *knote) {
+    return knote->there && knote->enabled && (!(knote->asked.flags & EV_CLEAR) || knote->news);
+}
+
+/* The kernel's notes on what happened, carried over to the EV_CLEAR knotes. */
+static void gatherNews(struct queue *queue) {
+    for (int way = 0; way < WAYS; way++) {
+        struct epoll_event events[256];
+        int count = queue->edges[way] == -1 ? 0 : 256;
+        while (count == 256) {
+            count = epoll_wait(queue->edges[way], events, 256, 0);
+            for (int i = 0; i < count; i++) {
+                queue->slots[events[i].data.fd].knotes[way].news = true;
+            }
+        }
+    }
+}
+
+/* The question to poll(2). First come the entries that only end a sleep: a knote changed in another
+ * thread, news for EV_CLEAR. Regular files are left out, as poll finds them ready at their end. */
+enum { WAKERS = 1 + WAYS };
+
+static nfds_t fillPollSet(const struct queue *queue, struct pollfd *set) {
+    nfds_t count = 0;
+    set[count++] = (struct pollfd){.fd = queue->fd, .events = POLLIN};
+    for (int way = 0; way < WAYS; way++) { /* poll passes over those that are -1. */
+        set[count++] = (struct pollfd){.fd = queue->edges[way], .events = POLLIN};
+    }
+    for (int fd = 0; fd < queue->room; fd++) {
+        const struct slot *slot = &queue->slots[fd];
+        short events = 0;
+        for (int way = 0; way < WAYS; way++) {
+            if (isWaiting(&slot->knotes[way])) events |= pollEvents[way];
+        }
+        if (events == 0 || slot->regularFile) continue;
+        set[count++] = (struct pollfd){.fd = fd, .events = events};
+    }
+    return count;
+}
+
+struct ready {
+    int position; /* fd * WAYS + way. */
+    short revents;
+};
+
+/* Writes down every knote that may have an event, by rising position. */
+static int listReady(struct queue *queue, const struct pollfd *set, nfds_t polled,
+                     struct ready *ready) {
+    int count = 0;
+    nfds_t next = WAKERS;
+    for (int fd = 0; fd < queue->room; fd++) {
+        struct slot *slot = &queue->slots[fd];
+        short revents = 0;
+        if (next < polled && set[next].fd == fd) revents = set[next++].revents;
+        if (revents & POLLNVAL) forgetFd(queue, fd); /* Closed where fdwatch does not see it. */
+        for (int way = 0; way < WAYS; way++) {
+            if (!isWaiting(&slot->knotes[way])) continue;
+            if (slot->regularFile || (revents & readyEvents[way])) {
+                ready[count++] = (struct ready){.position = fd * WAYS + way, .revents = revents};
+            }
+        }
+    }
+    return count;
+}
+
+static unsigned nextRandom(unsigned below) {
+    emulation.random ^= emulation.random << 13;
+    emulation.random ^= emulation.random >> 17;
+    emulation.random ^= emulation.random << 5;
+    return emulation.random % below;
+}
+
+/* Answers where to begin: at the queue's turn, or anywhere in what is shuffled. */
+static int orderReady(const struct queue *queue, struct ready *ready, int count) {
+    int first = 0;
+    while (first < count && ready[first].position < queue->turn) first++;
+    for (int i = count - 1; i > 0 && emulation.random != 0; i--) {
+        struct ready *other = &ready[nextRandom((unsigned)i + 1)], swapped = ready[i];
+        ready[i] = *other;
+        *other = swapped;
+    }
+    return first;
+}
+
+/// Events ///
+
+static int socketOption(int fd, int option) {
+    int value = 0;
+    socklen_t length = sizeof(value);
+    syscall(SYS_getsockopt, fd, SOL_SOCKET, option, &value, &length);
+    return value;
+}
+
+static int bytesQueued(int fd, unsigned long question) {
+    int bytes = 0;
+    return ioctl(fd, question, &bytes) == 0 ? bytes : 0;
+}
+
+static int64_t writableBytes(int fd, mode_t mode) {
+    int space = 0;
+    if (S_ISFIFO(mode)) space = fcntl(fd, F_GETPIPE_SZ) - bytesQueued(fd, FIONREAD);
+    if (S_ISSOCK(mode)) space = socketOption(fd, SO_SNDBUF) - bytesQueued(fd, TIOCOUTQ);
+    return space > 0 ? space : 0;
+}
+
+/* Fills in the event of a knote; false if the condition turns out not to hold. */
+static bool describe(struct slot *slot, int fd, int way, short revents, struct kevent *event) {
+    struct stat status;
+    if (fstat(fd, &status) == -1) return false;
+    *event = slot->knotes[way].asked;
+    event->fflags = 0;
+    event->data = 0;
+    if (S_ISREG(status.st_mode)) {
+        if (way == READ) event->data = status.st_size - lseek(fd, 0, SEEK_CUR);
+        return way == WRITE || event->data != 0;
+    }
+    bool listening = S_ISSOCK(status.st_mode) && socketOption(fd, SO_ACCEPTCONN);
+    if (way == WRITE)
+        event->data = writableBytes(fd, status.st_mode);
+    else
+        event->data = listening ? 1 : bytesQueued(fd, FIONREAD);
+
+    int eof = POLLHUP;
+    if (way == READ) eof |= POLLRDHUP;
+    if (S_ISFIFO(status.st_mode)) eof |= POLLERR; /* The reader is gone. */
+    if (!(revents & eof)) return true;
+    event->flags |= EV_EOF;
+    if (S_ISSOCK(status.st_mode) && !emulation.leaveSocketErrors) {
+        if (slot->socketError == 0) slot->socketError = socketOption(fd, SO_ERROR);
+        event->fflags = (unsigned)slot->socketError;
+    }
+    return true;
+}
+
+static int deliver(struct queue *queue, struct ready *ready, int count, struct kevent *eventlist,
+                   int nevents) {
+    int delivered = 0;
+    int first = orderReady(queue, ready, count);
+    for (int i = 0; i < count && delivered < nevents; i++) {
+        const struct ready *item = &ready[(first + i) % count];
+        int fd = item->position / WAYS, way = item->position % WAYS;
+        struct slot *slot = &queue->slots[fd];
+        if (!describe(slot, fd, way, item->revents, &eventlist[delivered])) continue;
+        delivered++;
+        queue->turn = item->position + 1;
+        slot->knotes[way].news = false;
+        if (slot->knotes[way].asked.flags & EV_ONESHOT) dropKnote(queue, fd, way);
+    }
+    return delivered;
+}
+
+/* Looks once. Leaves in *set (the caller's to free) what to sleep on. */
+static int collectEvents(struct queue *queue, struct kevent *eventlist, int nevents,
+                         struct pollfd **set, nfds_t *polled) {
+    int delivered = -1;
+    *set = malloc((WAKERS + (size_t)queue->room) * sizeof(**set));
+    struct ready *ready = malloc(((size_t)queue->room * WAYS + 1) * sizeof(*ready));
+    if (*set == NULL || ready == NULL) {
+        errno = ENOMEM;
+    } else {
+        gatherNews(queue);
+        *polled = fillPollSet(queue, *set);
+        if (poll(*set, *polled, 0) != -1) {
+            if ((*set)[0].revents) (void)!read(queue->fd, &(uint64_t){0}, sizeof(uint64_t));
+            int count = listReady(queue, *set, *polled, ready);
+            delivered = deliver(queue, ready, count, eventlist, nevents);
+        }
+    }
+    free(ready);
+    return delivered;
+}
+
+/* Answers as fdwatchSleep does; also -1 if the queue was closed in another thread meanwhile. */
+static int sleepOn(struct queue *queue, struct pollfd *set, nfds_t count, int64_t deadline,
+                   const sigset_t *callersMask) {
+    int fd = queue->fd;
+    unsigned long serial = queue->serial;
+    queue->sleepers++;
+    int awake = fdwatchSleep(set, count, deadline, callersMask);
+    queue = findQueue(fd);
+    if (queue == NULL || queue->serial != serial) {
+        errno = EBADF;
+        return -1;
+    }
+    queue->sleepers--;
+    return awake;
+}
+
+static int waitForEvents(struct queue *queue, struct kevent *eventlist, int nevents,
+                         int64_t deadline, const sigset_t *callersMask) {
+    int result, awake = 0;
+    do {
+        struct pollfd *set;
+        nfds_t polled;
+        result = collectEvents(queue, eventlist, nevents, &set, &polled);
+        if (result == 0) awake = sleepOn(queue, set, polled, deadline, callersMask);
+        free(set);
+    } while (result == 0 && awake == 1);
+    return result == 0 ? awake : result;
+}
+
+static int lockedKevent(int kq, const struct kevent *changelist, int nchanges,
+                        struct kevent *eventlist, int nevents, const struct timespec *timeout,
+                        const sigset_t *callersMask) {
+    int64_t deadline = FDWATCH_NEVER;
+    if (fdwatchTimeoutValid(timeout)) deadline = fdwatchDeadline(timeout);
+    struct queue *queue = findQueue(kq);
+    if (queue == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    if (nchanges < 0 || nevents < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    bool cut = false;
+    int answered = applyChanges(queue, changelist, nchanges, eventlist, nevents, &cut);
+    if (nchanges > 0) wakeSleepers(queue);
+    if (answered != 0 || cut || nevents == 0) return answered;
+    if (!fdwatchTimeoutValid(timeout)) { /* Only now: the changes are made by then. */
+        errno = EINVAL;
+        return -1;
+    }
+    return waitForEvents(queue, eventlist, nevents, deadline, callersMask);
+}
+
+int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist,
+           int nevents, const struct timespec *timeout) {
+    sigset_t mask;
+    fdwatchEnter(&mask);
+    emulation.calls++;
+    if (nevents > emulation.largestBatch) emulation.largestBatch = nevents;
+    int result = lockedKevent(kq, changelist, nchanges, eventlist, nevents, timeout, &mask);
+    fdwatchLeave(&mask);
+    return result;
+}
+
+/* The program gets the error we took off its socket. */
+int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict length) {
+    sigset_t mask;
+    fdwatchEnter(&mask);
+    int result = (int)syscall(SYS_getsockopt, fd, level, option, value, length);
+    bool mayHandBack = result == 0 && level == SOL_SOCKET && option == SO_ERROR &&
+                       *length == sizeof(int) && *(int *)value == 0;
+    for (struct queue *queue = queues; queue != NULL && mayHandBack; queue = queue->next) {
+        if (fd >= queue->room || queue->slots[fd].socketError == 0) continue;
+        *(int *)value = queue->slots[fd].socketError;
+        queue->slots[fd].socketError = 0;
+        mayHandBack = false;
+    }
+    fdwatchLeave(&mask);
+    return result;
+}
+
+/// For tests ///
+
+void kqueueEmulationReset(void) {
+    memset(&emulation, 0, sizeof(emulation));
+}
+
+void kqueueEmulationFailAdd(short filter, int error) {
+    if (wayOf(filter) != -1) emulation.failAdd[wayOf(filter)] = error;
+}
+
+void kqueueEmulationShuffle(unsigned seed) {
+    emulation.random = seed;
+}
+
+void kqueueEmulationReportSocketErrors(bool report) {
+    emulation.leaveSocketErrors = !report;
+}
+
+unsigned long kqueueEmulationCalls(void) {
+    return emulation.calls;
+}
+
+int kqueueEmulationLargestBatch(void) {
+    return emulation.largestBatch;
+}
+
+int kqueueEmulationSleepers(int kq) {
+    sigset_t mask;
+    fdwatchEnter(&mask);
+    const struct queue *queue = findQueue(kq);
+    int sleepers = queue == NULL ? 0 : queue->sleepers;
+    fdwatchLeave(&mask);
+    return sleepers;
+}
+
+int kqueueEmulationArmed(int kq, int fd, short filter) {
+    sigset_t mask;
+    fdwatchEnter(&mask);
+    int armed = 0;
+    const struct queue *queue = findQueue(kq);
+    for (int way = 0; queue != NULL && fd >= 0 && fd < queue->room && way < WAYS; way++) {
+        const struct knote *knote = &queue->slots[fd].knotes[way];
+        if (filter == 0 || way == wayOf(filter)) armed += knote->there && knote->enabled;
+    }
+    fdwatchLeave(&mask);
+    return armed;
+}

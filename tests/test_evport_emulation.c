@@ -1,0 +1,740 @@
+/* Pins the behaviour of tests/support/evport, on which the event port backend is tested. Each test
+ * has a port and the two ends of a pipe and of a socket pair.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+
+#define _GNU_SOURCE
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <port.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/evport/port_emulation.h"
+
+static int port, readEnd, writeEnd, here, there;
+static port_event_t got[64];
+static unsigned nget;
+
+static int setUp(void **state) {
+    (void)state;
+    portEmulationReset();
+    memset(got, 0, sizeof(got));
+    int ends[2];
+    if (pipe(ends) == -1) return -1;
+    readEnd = ends[0];
+    writeEnd = ends[1];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1) return -1;
+    here = ends[0];
+    there = ends[1];
+    port = port_create();
+    return port == -1 ? -1 : 0;
+}
+
+static int tearDown(void **state) {
+    (void)state;
+    close(port);
+    close(readEnd);
+    close(writeEnd);
+    close(here);
+    close(there);
+    return 0;
+}
+
+static void *user(int number) {
+    return (void *)(intptr_t)number;
+}
+
+/* 0, or the errno. */
+static int associate(int fd, int events) {
+    return port_associate(port, PORT_SOURCE_FD, (uintptr_t)fd, events, user(fd)) == 0 ? 0 : errno;
+}
+
+static int dissociate(int fd) {
+    return port_dissociate(port, PORT_SOURCE_FD, (uintptr_t)fd) == 0 ? 0 : errno;
+}
+
+/* port_getn of up to max events, of which nget are waited for: 0, or the errno. */
+static int getn(unsigned max, unsigned wanted, time_t seconds, long nanoseconds) {
+    struct timespec timeout = {seconds, nanoseconds};
+    nget = wanted;
+    return port_getn(port, got, max, &nget, seconds == -1 ? NULL : &timeout) == 0 ? 0 : errno;
+}
+
+enum { FOR_EVER = -1 };
+
+/* What is there now. */
+static unsigned retrieveAll(void) {
+    assert_int_equal(getn(64, 1, 0, 0), 0);
+    return nget;
+}
+
+static void assertEvent(const port_event_t *event, int fd, int events) {
+    assert_int_equal(event->portev_source, PORT_SOURCE_FD);
+    assert_int_equal(event->portev_object, fd);
+    assert_int_equal(event->portev_events, events);
+    assert_ptr_equal(event->portev_user, user(fd));
+}
+
+static void put(int fd, const char *text) {
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void drain(int fd, size_t bytes) {
+    char buffer[64];
+    assert_int_equal(read(fd, buffer, bytes), (ssize_t)bytes);
+}
+
+static long long monotonicNanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/// The port's fd ///
+
+static void a_port_is_a_real_fd_and_is_not_close_on_exec(void **state) {
+    (void)state;
+    assert_int_equal(fcntl(port, F_GETFD), 0);
+    assert_int_equal(fcntl(port, F_SETFD, FD_CLOEXEC), 0);
+    assert_int_equal(fcntl(port, F_GETFD), FD_CLOEXEC);
+}
+
+static void a_closed_port_is_EBADF(void **state) {
+    (void)state;
+    assert_int_equal(close(port), 0);
+    assert_int_equal(fcntl(port, F_GETFD), -1);
+    assert_int_equal(associate(readEnd, POLLIN), EBADF);
+    assert_int_equal(dissociate(readEnd), EBADF);
+    assert_int_equal(getn(64, 1, 0, 0), EBADF);
+}
+
+static void an_fd_that_is_no_port_is_EBADFD(void **state) {
+    (void)state;
+    assert_int_equal(port_associate(here, PORT_SOURCE_FD, (uintptr_t)there, POLLIN, NULL), -1);
+    assert_int_equal(errno, EBADFD);
+    assert_int_equal(port_get(here, got, NULL), -1);
+    assert_int_equal(errno, EBADFD);
+}
+
+static void a_port_at_the_number_of_a_closed_one_is_empty(void **state) {
+    (void)state;
+    int number = port;
+    assert_int_equal(associate(writeEnd, POLLOUT), 0);
+    close(port);
+    port = port_create();
+    assert_int_equal(port, number);
+    assert_int_equal(retrieveAll(), 0);
+    assert_int_equal(dissociate(writeEnd), ENOENT);
+}
+
+static void two_ports_do_not_share_associations(void **state) {
+    (void)state;
+    struct timespec zero = {0, 0};
+    int other = port_create();
+    assert_int_equal(associate(writeEnd, POLLOUT), 0);
+    assert_int_equal(port_get(other, got, &zero), -1);
+    assert_int_equal(errno, ETIME);
+    assert_int_equal(retrieveAll(), 1);
+    close(other);
+}
+
+static void a_child_can_use_a_port_of_its_own(void **state) {
+    (void)state;
+    pid_t child = fork();
+    assert_int_not_equal(child, -1);
+    if (child == 0) {
+        close(port);
+        port = port_create();
+        _exit(associate(writeEnd, POLLOUT) == 0 && getn(64, 1, 0, 0) == 0 && nget == 1 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(retrieveAll(), 0);
+}
+
+/// Associations ///
+
+static void an_event_carries_source_object_and_user(void **state) {
+    (void)state;
+    assert_int_equal(associate(here, POLLIN | POLLOUT), 0);
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], here, POLLOUT);
+}
+
+static void reading_and_writing_are_one_event(void **state) {
+    (void)state;
+    put(there, "x");
+    assert_int_equal(associate(here, POLLIN | POLLOUT), 0);
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], here, POLLIN | POLLOUT);
+}
+
+static void retrieving_an_event_ends_the_association(void **state) {
+    (void)state;
+    assert_int_equal(associate(writeEnd, POLLOUT), 0);
+    assert_int_equal(portEmulationAssociated(port, writeEnd), POLLOUT);
+    assert_int_equal(retrieveAll(), 1);
+    assert_int_equal(portEmulationAssociated(port, writeEnd), -1);
+    assert_int_equal(retrieveAll(), 0);
+    assert_int_equal(dissociate(writeEnd), ENOENT);
+}
+
+static void associating_again_reports_a_condition_that_still_holds(void **state) {
+    (void)state;
+    put(writeEnd, "x");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(associate(readEnd, POLLIN), 0);
+        assert_int_equal(retrieveAll(), 1);
+        assertEvent(&got[0], readEnd, POLLIN);
+    }
+}
+
+static void associating_an_associated_fd_replaces_events_and_user(void **state) {
+    (void)state;
+    put(there, "x");
+    assert_int_equal(associate(here, POLLIN), 0);
+    assert_int_equal(port_associate(port, PORT_SOURCE_FD, (uintptr_t)here, POLLOUT, user(99)), 0);
+    assert_int_equal(retrieveAll(), 1);
+    assert_int_equal(got[0].portev_events, POLLOUT);
+    assert_ptr_equal(got[0].portev_user, user(99));
+}
+
+static void associating_an_associated_fd_drops_its_queued_event(void **state) {
+    (void)state;
+    assert_int_equal(associate(here, POLLOUT), 0);
+    assert_int_equal(associate(here, POLLIN), 0);
+    assert_int_equal(retrieveAll(), 0);
+    assert_int_equal(portEmulationAssociated(port, here), POLLIN);
+}
+
+static void dissociating_drops_the_queued_event(void **state) {
+    (void)state;
+    assert_int_equal(associate(here, POLLOUT), 0);
+    assert_int_equal(dissociate(here), 0);
+    assert_int_equal(retrieveAll(), 0);
+}
+
+static void dissociating_what_is_not_associated_is_ENOENT(void **state) {
+    (void)state;
+    assert_int_equal(dissociate(here), ENOENT);
+    assert_int_equal(associate(here, POLLIN), 0);
+    assert_int_equal(dissociate(here), 0);
+    assert_int_equal(dissociate(here), ENOENT);
+}
+
+static void a_closed_fd_is_EBADFD(void **state) {
+    (void)state;
+    int closed = dup(here);
+    assert_int_equal(associate(closed, POLLIN), 0);
+    close(closed);
+    assert_int_equal(dissociate(closed), EBADFD);
+    assert_int_equal(associate(closed, POLLIN), EBADFD);
+    assert_int_equal(associate(-1, POLLIN), EBADFD);
+}
+
+static void another_source_is_EINVAL(void **state) {
+    (void)state;
+    assert_int_equal(port_associate(port, PORT_SOURCE_FD + 1, (uintptr_t)here, POLLIN, NULL), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(port_dissociate(port, PORT_SOURCE_FD + 1, (uintptr_t)here), -1);
+    assert_int_equal(errno, EINVAL);
+}
+
+static void a_full_port_is_EAGAIN_until_there_is_room(void **state) {
+    (void)state;
+    portEmulationLimit(2);
+    assert_int_equal(associate(here, POLLOUT), 0);
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    assert_int_equal(associate(writeEnd, POLLOUT), EAGAIN);
+    assert_int_equal(associate(readEnd, POLLIN), 0); /* Not one more. */
+    assert_int_equal(retrieveAll(), 1);
+    assert_int_equal(associate(writeEnd, POLLOUT), 0);
+    assert_int_equal(associate(here, POLLOUT), EAGAIN);
+    assert_int_equal(dissociate(readEnd), 0);
+    assert_int_equal(associate(here, POLLOUT), 0);
+}
+
+static void an_association_can_be_made_to_fail_once(void **state) {
+    (void)state;
+    portEmulationFailAssociate(ENOMEM);
+    assert_int_equal(associate(here, POLLOUT), ENOMEM);
+    assert_int_equal(portEmulationAssociated(port, here), -1);
+    assert_int_equal(associate(here, POLLOUT), 0);
+}
+
+static void calls_are_counted(void **state) {
+    (void)state;
+    associate(here, POLLOUT);
+    dissociate(here);
+    retrieveAll();
+    assert_int_equal(portEmulationCalls(), 3);
+}
+
+/// Closing ///
+
+static void closing_an_fd_drops_its_association_and_event(void **state) {
+    (void)state;
+    int fd = dup(here);
+    assert_int_equal(associate(fd, POLLOUT), 0);
+    close(fd);
+    assert_int_equal(portEmulationAssociated(port, fd), -1);
+    assert_int_equal(retrieveAll(), 0);
+}
+
+static void a_reused_number_is_not_associated(void **state) {
+    (void)state;
+    int fd = dup(here);
+    assert_int_equal(associate(fd, POLLOUT), 0);
+    close(fd);
+    assert_int_equal(dup(here), fd);
+    assert_int_equal(retrieveAll(), 0);
+    assert_int_equal(dissociate(fd), ENOENT);
+    close(fd);
+}
+
+static void dup2_over_an_fd_closes_it(void **state) {
+    (void)state;
+    int fd = dup(here);
+    assert_int_equal(associate(fd, POLLOUT), 0);
+    assert_int_equal(dup2(writeEnd, fd), fd);
+    assert_int_equal(retrieveAll(), 0);
+    assert_int_equal(dissociate(fd), ENOENT);
+    close(fd);
+}
+
+static void closing_a_duplicate_leaves_the_association_alone(void **state) {
+    (void)state;
+    int duplicate = dup(here);
+    assert_int_equal(associate(here, POLLOUT), 0);
+    close(duplicate);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+static void a_close_inside_libc_is_noticed_by_the_next_look(void **state) {
+    (void)state;
+    FILE *file = fdopen(dup(here), "w");
+    int fd = fileno(file);
+    assert_int_equal(associate(fd, POLLIN), 0);
+    fclose(file);
+    assert_int_equal(retrieveAll(), 0);
+    assert_int_equal(portEmulationAssociated(port, fd), -1);
+}
+
+/// Conditions ///
+
+static void a_condition_that_comes_true_later_is_reported(void **state) {
+    (void)state;
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    assert_int_equal(retrieveAll(), 0);
+    put(writeEnd, "x");
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], readEnd, POLLIN);
+}
+
+static void an_event_is_delivered_though_its_data_was_read_meanwhile(void **state) {
+    (void)state;
+    put(writeEnd, "x");
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    drain(readEnd, 1);
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], readEnd, POLLIN);
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    assert_int_equal(retrieveAll(), 0);
+}
+
+static void an_event_can_be_noticed_before_its_data_is_read(void **state) {
+    (void)state;
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    put(writeEnd, "x");
+    portEmulationNotice(port);
+    drain(readEnd, 1);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+static void a_queued_event_does_not_change(void **state) {
+    (void)state;
+    assert_int_equal(associate(here, POLLIN | POLLOUT), 0);
+    put(there, "x");
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], here, POLLOUT);
+}
+
+static void an_empty_pipe_at_end_of_file_is_POLLHUP_alone(void **state) {
+    (void)state;
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    close(writeEnd);
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], readEnd, POLLHUP);
+}
+
+static void POLLERR_comes_unasked(void **state) {
+    (void)state;
+    assert_int_equal(associate(writeEnd, 0), 0);
+    assert_int_equal(retrieveAll(), 0);
+    close(readEnd);
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], writeEnd, POLLERR);
+}
+
+static void a_regular_file_is_always_ready(void **state) {
+    (void)state;
+    char name[] = "/tmp/evportXXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    assert_int_equal(associate(fd, POLLIN | POLLOUT), 0);
+    assert_int_equal(retrieveAll(), 1);
+    assertEvent(&got[0], fd, POLLIN | POLLOUT);
+    close(fd);
+}
+
+/// Retrieving ///
+
+static void events_come_in_the_order_in_which_they_happened(void **state) {
+    (void)state;
+    assert_int_equal(associate(writeEnd, POLLOUT), 0);
+    assert_int_equal(associate(readEnd, POLLIN), 0);
+    assert_int_equal(associate(here, POLLOUT), 0);
+    assert_int_equal(associate(there, POLLOUT), 0);
+    put(writeEnd, "x");
+    assert_int_equal(dissociate(here), 0);
+    assert_int_equal(retrieveAll(), 3);
+    assertEvent(&got[0], writeEnd, POLLOUT);
+    assertEvent(&got[1], there, POLLOUT);
+    assertEvent(&got[2], readEnd, POLLIN);
+}
+
+static void no_more_than_max_are_retrieved_and_the_others_stay(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    associate(here, POLLOUT);
+    associate(there, POLLOUT);
+    assert_int_equal(getn(2, 1, FOR_EVER, 0), 0);
+    assert_int_equal(nget, 2);
+    assert_int_equal(getn(2, 1, FOR_EVER, 0), 0);
+    assert_int_equal(nget, 1);
+    assertEvent(&got[0], there, POLLOUT);
+}
+
+static void a_max_of_0_only_counts(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    associate(readEnd, POLLIN);
+    put(writeEnd, "x");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(getn(0, 1, FOR_EVER, 0), 0);
+        assert_int_equal(nget, 2);
+    }
+    assert_int_equal(retrieveAll(), 2);
+}
+
+static void an_nget_of_0_retrieves_nothing(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 0, FOR_EVER, 0), 0);
+    assert_int_equal(nget, 0);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+static void an_nget_above_max_is_EINVAL(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(1, 2, FOR_EVER, 0), EINVAL);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+static void port_get_retrieves_one_event(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    associate(here, POLLOUT);
+    assert_int_equal(port_get(port, got, NULL), 0);
+    assertEvent(&got[0], writeEnd, POLLOUT);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+static void twenty_thousand_fds_are_each_told_once(void **state) {
+    (void)state;
+    enum { BATCH = 1000 };
+    struct rlimit limit, before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
+    limit.rlim_cur = 20100;
+    if (limit.rlim_max < limit.rlim_cur) limit.rlim_max = limit.rlim_cur;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == -1) limit = before; /* Then as many as there may be. */
+
+    int *fds = calloc(20000, sizeof(*fds)), count = 0;
+    char *told = calloc(32768, 1);
+    port_event_t *events = calloc(BATCH, sizeof(*events));
+    while (count < 20000 && (fds[count] = dup(readEnd)) != -1) {
+        assert_int_equal(associate(fds[count++], POLLIN), 0);
+    }
+    put(writeEnd, "x");
+    int total = 0;
+    do {
+        struct timespec timeout = {0, 0};
+        nget = 1;
+        assert_int_equal(port_getn(port, events, BATCH, &nget, &timeout), 0);
+        for (unsigned i = 0; i < nget; i++) assert_int_equal(told[events[i].portev_object]++, 0);
+        total += (int)nget;
+    } while (nget > 0);
+    assert_int_equal(total, count);
+    for (int i = 0; i < count; i++) close(fds[i]);
+    setrlimit(RLIMIT_NOFILE, &before);
+    free(fds);
+    free(told);
+    free(events);
+}
+
+/// Time ///
+
+static void a_zero_timeout_answers_0_with_whatever_there_is(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 2, 0, 0), 0);
+    assert_int_equal(nget, 1);
+    assert_int_equal(getn(64, 2, 0, 0), 0);
+    assert_int_equal(nget, 0);
+}
+
+static void a_zero_timeout_can_answer_ETIME_with_whatever_there_is(void **state) {
+    (void)state;
+    portEmulationZeroTimeoutIsEtime(true);
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 2, 0, 0), ETIME);
+    assert_int_equal(nget, 1);
+    assertEvent(&got[0], writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 1, 0, 0), ETIME);
+    assert_int_equal(nget, 0);
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 1, 0, 0), 0); /* All that was wanted. */
+    assert_int_equal(nget, 1);
+}
+
+static void port_get_with_a_zero_timeout_answers_ETIME(void **state) {
+    (void)state;
+    struct timespec zero = {0, 0};
+    assert_int_equal(port_get(port, got, &zero), -1);
+    assert_int_equal(errno, ETIME);
+}
+
+static void when_the_time_is_out_ETIME_comes_with_the_events_there_are(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 2, 0, 1000000), ETIME);
+    assert_int_equal(nget, 1);
+    assertEvent(&got[0], writeEnd, POLLOUT);
+    assert_int_equal(dissociate(writeEnd), ENOENT);
+    assert_int_equal(getn(64, 1, 0, 1000000), ETIME);
+    assert_int_equal(nget, 0);
+}
+
+static void a_timeout_is_never_cut_short(void **state) {
+    (void)state;
+    associate(readEnd, POLLIN);
+    const long waits[] = {1, 1000, 123456, 999999, 1000001, 3700000};
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        long long start = monotonicNanoseconds();
+        assert_int_equal(getn(64, 1, 0, waits[i]), ETIME);
+        assert_true(monotonicNanoseconds() - start >= waits[i]);
+    }
+}
+
+static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **state) {
+    (void)state;
+    long long shortest = INT64_MAX; /* A busy machine spoils some of them, not a thousand. */
+    for (int i = 0; i < 1000 && shortest >= 1000000; i++) {
+        long long start = monotonicNanoseconds();
+        assert_int_equal(getn(64, 1, 0, 10000), ETIME);
+        long long took = monotonicNanoseconds() - start;
+        if (took < shortest) shortest = took;
+    }
+    assert_true(shortest < 1000000);
+}
+
+static void an_invalid_timeout_is_EINVAL_and_retrieves_nothing(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 1, 0, -1), EINVAL);
+    assert_int_equal(getn(64, 1, 0, 1000000000), EINVAL);
+    assert_int_equal(getn(64, 1, -2, 0), EINVAL);
+    assert_int_equal(nget, 1);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+static void a_huge_timeout_waits_for_an_event(void **state) {
+    (void)state;
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 1, (time_t)INT64_MAX, 999999999), 0);
+    assert_int_equal(nget, 1);
+}
+
+static void doNothing(int signal) {
+    (void)signal;
+}
+
+static void a_signal_ends_a_wait_with_EINTR_and_all_as_before(void **state) {
+    (void)state;
+    struct sigaction action = {.sa_handler = doNothing, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL); /* Stays: a late signal may come at the end. */
+    struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+    associate(writeEnd, POLLOUT);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    int error = getn(64, 2, FOR_EVER, 0);
+    setitimer(ITIMER_REAL, &never, NULL);
+    assert_int_equal(error, EINTR);
+    assert_int_equal(nget, 2);
+    assert_int_equal(got[0].portev_object, 0);
+    assert_int_equal(retrieveAll(), 1);
+}
+
+/// Threads ///
+
+struct wait {
+    unsigned wanted;
+    unsigned got;
+    int error;
+};
+
+static void *waitInThread(void *argument) {
+    struct wait *wait = argument;
+    wait->got = wait->wanted;
+    wait->error = port_getn(port, got, 64, &wait->got, NULL) == 0 ? 0 : errno;
+    return NULL;
+}
+
+static pthread_t startWaiting(struct wait *wait) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, waitInThread, wait), 0);
+    while (portEmulationSleepers(port) == 0) sched_yield();
+    return thread;
+}
+
+static void a_wait_goes_on_until_nget_events_are_there(void **state) {
+    (void)state;
+    struct wait wait = {.wanted = 2};
+    associate(readEnd, POLLIN);
+    associate(here, POLLIN);
+    pthread_t thread = startWaiting(&wait);
+    put(writeEnd, "x");
+    put(there, "x");
+    pthread_join(thread, NULL);
+    assert_int_equal(wait.error, 0);
+    assert_int_equal(wait.got, 2);
+}
+
+static void a_wait_in_one_thread_does_not_hold_up_another(void **state) {
+    (void)state;
+    struct wait wait = {.wanted = 1};
+    int other = port_create();
+    associate(readEnd, POLLIN);
+    pthread_t thread = startWaiting(&wait);
+    for (int i = 0; i < 1000; i++) {
+        port_event_t event;
+        assert_int_equal(port_associate(other, PORT_SOURCE_FD, (uintptr_t)here, POLLOUT, NULL), 0);
+        assert_int_equal(port_get(other, &event, NULL), 0);
+        close(dup(there));
+    }
+    put(writeEnd, "x");
+    pthread_join(thread, NULL);
+    assert_int_equal(wait.got, 1);
+    close(other);
+}
+
+static void an_association_made_in_another_thread_ends_a_wait(void **state) {
+    (void)state;
+    struct wait wait = {.wanted = 1};
+    pthread_t thread = startWaiting(&wait);
+    associate(writeEnd, POLLOUT);
+    pthread_join(thread, NULL);
+    assert_int_equal(wait.error, 0);
+    assert_int_equal(wait.got, 1);
+}
+
+static void closing_the_port_ends_a_wait_with_EBADFD(void **state) {
+    (void)state;
+    struct wait wait = {.wanted = 1};
+    pthread_t thread = startWaiting(&wait);
+    close(port);
+    pthread_join(thread, NULL);
+    assert_int_equal(wait.error, EBADFD);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setUp, tearDown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_port_is_a_real_fd_and_is_not_close_on_exec),
+        TEST(a_closed_port_is_EBADF),
+        TEST(an_fd_that_is_no_port_is_EBADFD),
+        TEST(a_port_at_the_number_of_a_closed_one_is_empty),
+        TEST(two_ports_do_not_share_associations),
+        TEST(a_child_can_use_a_port_of_its_own),
+        TEST(an_event_carries_source_object_and_user),
+        TEST(reading_and_writing_are_one_event),
+        TEST(retrieving_an_event_ends_the_association),
+        TEST(associating_again_reports_a_condition_that_still_holds),
+        TEST(associating_an_associated_fd_replaces_events_and_user),
+        TEST(associating_an_associated_fd_drops_its_queued_event),
+        TEST(dissociating_drops_the_queued_event),
+        TEST(dissociating_what_is_not_associated_is_ENOENT),
+        TEST(a_closed_fd_is_EBADFD),
+        TEST(another_source_is_EINVAL),
+        TEST(a_full_port_is_EAGAIN_until_there_is_room),
+        TEST(an_association_can_be_made_to_fail_once),
+        TEST(calls_are_counted),
+        TEST(closing_an_fd_drops_its_association_and_event),
+        TEST(a_reused_number_is_not_associated),
+        TEST(dup2_over_an_fd_closes_it),
+        TEST(closing_a_duplicate_leaves_the_association_alone),
+        TEST(a_close_inside_libc_is_noticed_by_the_next_look),
+        TEST(a_condition_that_comes_true_later_is_reported),
+        TEST(an_event_is_delivered_though_its_data_was_read_meanwhile),
+        TEST(an_event_can_be_noticed_before_its_data_is_read),
+        TEST(a_queued_event_does_not_change),
+        TEST(an_empty_pipe_at_end_of_file_is_POLLHUP_alone),
+        TEST(POLLERR_comes_unasked),
+        TEST(a_regular_file_is_always_ready),
+        TEST(events_come_in_the_order_in_which_they_happened),
+        TEST(no_more_than_max_are_retrieved_and_the_others_stay),
+        TEST(a_max_of_0_only_counts),
+        TEST(an_nget_of_0_retrieves_nothing),
+        TEST(an_nget_above_max_is_EINVAL),
+        TEST(port_get_retrieves_one_event),
+        TEST(twenty_thousand_fds_are_each_told_once),
+        TEST(a_zero_timeout_answers_0_with_whatever_there_is),
+        TEST(a_zero_timeout_can_answer_ETIME_with_whatever_there_is),
+        TEST(port_get_with_a_zero_timeout_answers_ETIME),
+        TEST(when_the_time_is_out_ETIME_comes_with_the_events_there_are),
+        TEST(a_timeout_is_never_cut_short),
+        TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds),
+        TEST(an_invalid_timeout_is_EINVAL_and_retrieves_nothing),
+        TEST(a_huge_timeout_waits_for_an_event),
+        TEST(a_signal_ends_a_wait_with_EINTR_and_all_as_before),
+        TEST(a_wait_goes_on_until_nget_events_are_there),
+        TEST(a_wait_in_one_thread_does_not_hold_up_another),
+        TEST(an_association_made_in_another_thread_ends_a_wait),
+        TEST(closing_the_port_ends_a_wait_with_EBADFD),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

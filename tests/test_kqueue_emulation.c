@@ -1,0 +1,1014 @@
+/* Pins the behaviour of tests/support/kqueue, on which the kqueue backend is tested. Each test has
+ * a queue and the two ends of a pipe and of a socket pair. Also built with
+ * -DKQUEUE_EMULATION_NETBSD.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+
+#define _GNU_SOURCE
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/event.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/kqueue/kqueue_emulation.h"
+
+#ifdef KQUEUE_EMULATION_NETBSD
+#define USER(number) ((intptr_t)(number))
+#else
+#define USER(number) ((void *)(intptr_t)(number))
+#endif
+
+static const struct timespec zero = {0, 0};
+
+static int kq, readEnd, writeEnd, here, there;
+static struct kevent got[64];
+
+static int setUp(void **state) {
+    (void)state;
+    kqueueEmulationReset();
+    memset(got, 0, sizeof(got));
+    int ends[2];
+    if (pipe(ends) == -1) return -1;
+    readEnd = ends[0];
+    writeEnd = ends[1];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1) return -1;
+    here = ends[0];
+    there = ends[1];
+    kq = kqueue();
+    return kq == -1 ? -1 : 0;
+}
+
+static int tearDown(void **state) {
+    (void)state;
+    close(kq);
+    close(readEnd);
+    close(writeEnd);
+    close(here);
+    close(there);
+    return 0;
+}
+
+/* One change without looking at events: 0, or the errno. */
+static int change(int fd, short filter, int flags) {
+    struct kevent event;
+    EV_SET(&event, fd, filter, flags, 0, 0, USER(fd));
+    return kevent(kq, &event, 1, NULL, 0, NULL) == 0 ? 0 : errno;
+}
+
+static void add(int fd, short filter) {
+    assert_int_equal(change(fd, filter, EV_ADD), 0);
+}
+
+static int poll64(void) {
+    return kevent(kq, NULL, 0, got, 64, &zero);
+}
+
+static void put(int fd, const char *text) {
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void drain(int fd, size_t bytes) {
+    char buffer[64];
+    assert_int_equal(read(fd, buffer, bytes), (ssize_t)bytes);
+}
+
+static void fillUp(int fd) {
+    static const char zeros[65536];
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    while (write(fd, zeros, sizeof(zeros)) > 0) continue;
+    while (write(fd, zeros, 1) > 0) continue;
+}
+
+static void assertEvent(const struct kevent *event, int fd, short filter) {
+    assert_int_equal(event->ident, fd);
+    assert_int_equal(event->filter, filter);
+    assert_int_equal(event->flags & EV_ERROR, 0);
+    assert_true(event->udata == USER(fd));
+}
+
+static long long nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/// The queue's fd ///
+
+static void a_queue_is_a_real_fd_and_is_not_close_on_exec(void **state) {
+    (void)state;
+    assert_int_equal(fcntl(kq, F_GETFD), 0);
+    assert_int_equal(fcntl(kq, F_SETFD, FD_CLOEXEC), 0);
+    assert_int_equal(fcntl(kq, F_GETFD), FD_CLOEXEC);
+}
+
+static void a_closed_queue_is_EBADF(void **state) {
+    (void)state;
+    int closed = kqueue();
+    assert_int_equal(close(closed), 0);
+    assert_int_equal(fcntl(closed, F_GETFD), -1);
+    assert_int_equal(kevent(closed, NULL, 0, got, 64, &zero), -1);
+    assert_int_equal(errno, EBADF);
+}
+
+static void an_fd_that_is_no_queue_is_EBADF(void **state) {
+    (void)state;
+    assert_int_equal(kevent(readEnd, NULL, 0, got, 64, &zero), -1);
+    assert_int_equal(errno, EBADF);
+}
+
+static void a_queue_at_the_number_of_a_closed_one_is_empty(void **state) {
+    (void)state;
+    int number = kq;
+    add(writeEnd, EVFILT_WRITE);
+    close(kq);
+    kq = kqueue();
+    assert_int_equal(kq, number);
+    assert_int_equal(poll64(), 0);
+}
+
+static void two_queues_do_not_share_knotes(void **state) {
+    (void)state;
+    int other = kqueue();
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(kevent(other, NULL, 0, got, 64, &zero), 0);
+    assert_int_equal(poll64(), 1);
+    close(other);
+}
+
+static void a_child_does_not_inherit_the_queue(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE);
+    pid_t child = fork();
+    assert_int_not_equal(child, -1);
+    if (child == 0) {
+        bool gone = fcntl(kq, F_GETFD) == -1 && poll64() == -1 && errno == EBADF;
+        bool reusable = dup(readEnd) == kq; /* The lowest number that is free. */
+        int fresh = kqueue();
+        bool works = fresh != -1 && kevent(fresh, NULL, 0, got, 64, &zero) == 0;
+        _exit(gone && reusable && works ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(poll64(), 1);
+}
+
+/// Changes ///
+
+static void adding_a_knote_twice_gives_one_event(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE);
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(kqueueEmulationArmed(kq, writeEnd, EVFILT_WRITE), 1);
+}
+
+static void adding_an_existing_knote_replaces_udata_and_flags(void **state) {
+    (void)state;
+    assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_ONESHOT), 0);
+    struct kevent event;
+    EV_SET(&event, writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, USER(12345));
+    assert_int_equal(kevent(kq, &event, 1, NULL, 0, NULL), 0);
+    assert_int_equal(poll64(), 1);
+    assert_true(got[0].udata == USER(12345));
+    assert_int_equal(poll64(), 1);
+}
+
+static void udata_is_kept_per_knote(void **state) {
+    (void)state;
+    struct kevent changes[2];
+    EV_SET(&changes[0], here, EVFILT_READ, EV_ADD, 0, 0, USER(1));
+    EV_SET(&changes[1], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(2));
+    assert_int_equal(kevent(kq, changes, 2, NULL, 0, NULL), 0);
+    put(there, "x");
+    assert_int_equal(poll64(), 2);
+    assert_true(got[0].udata == USER(got[0].filter == EVFILT_READ ? 1 : 2));
+    assert_true(got[1].udata == USER(got[1].filter == EVFILT_READ ? 1 : 2));
+}
+
+static void deleting_one_filter_keeps_the_other(void **state) {
+    (void)state;
+    add(here, EVFILT_READ);
+    add(here, EVFILT_WRITE);
+    put(there, "x");
+    assert_int_equal(change(here, EVFILT_WRITE, EV_DELETE), 0);
+    assert_int_equal(poll64(), 1);
+    assertEvent(&got[0], here, EVFILT_READ);
+}
+
+static void deleting_a_missing_knote_is_ENOENT(void **state) {
+    (void)state;
+    add(here, EVFILT_READ);
+    assert_int_equal(change(here, EVFILT_WRITE, EV_DELETE), ENOENT);
+    assert_int_equal(change(there, EVFILT_READ, EV_DELETE), ENOENT);
+    assert_int_equal(change(here, EVFILT_WRITE, EV_ENABLE), ENOENT);
+}
+
+static void changes_of_a_closed_fd_are_EBADF(void **state) {
+    (void)state;
+    int closed = dup(readEnd);
+    add(closed, EVFILT_READ);
+    close(closed);
+    assert_int_equal(change(closed, EVFILT_READ, EV_ADD), EBADF);
+    assert_int_equal(change(closed, EVFILT_READ, EV_DELETE), EBADF);
+    assert_int_equal(change(-1, EVFILT_READ, EV_ADD), EBADF);
+}
+
+static void an_unknown_filter_is_EINVAL(void **state) {
+    (void)state;
+    assert_int_equal(change(readEnd, -7, EV_ADD), EINVAL);
+    assert_int_equal(change(readEnd, 0, EV_ADD), EINVAL);
+}
+
+static void a_disabled_knote_is_silent_until_it_is_enabled(void **state) {
+    (void)state;
+    assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_DISABLE), 0);
+    assert_int_equal(poll64(), 0);
+    assert_int_equal(kqueueEmulationArmed(kq, writeEnd, 0), 0);
+    assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ENABLE), 0);
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_DISABLE), 0);
+    assert_int_equal(poll64(), 0);
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(poll64(), 1);
+}
+
+static void several_changes_in_one_call_are_made_before_it_waits(void **state) {
+    (void)state;
+    struct kevent changes[3];
+    EV_SET(&changes[0], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(here));
+    EV_SET(&changes[1], writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, USER(writeEnd));
+    EV_SET(&changes[2], here, EVFILT_WRITE, EV_DELETE, 0, 0, USER(here));
+    assert_int_equal(kevent(kq, changes, 3, got, 64, NULL), 1);
+    assertEvent(&got[0], writeEnd, EVFILT_WRITE);
+}
+
+static void a_failed_change_is_told_in_the_eventlist_and_the_others_are_made(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE); /* Pending, but not drained by a call that tells of errors. */
+    struct kevent changes[3];
+    EV_SET(&changes[0], here, EVFILT_READ, EV_DELETE, 0, 0, USER(7));
+    EV_SET(&changes[1], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(here));
+    EV_SET(&changes[2], -1, EVFILT_READ, EV_ADD, 0, 0, USER(8));
+    assert_int_equal(kevent(kq, changes, 3, got, 64, NULL), 2);
+    assert_int_equal(got[0].ident, here);
+    assert_int_equal(got[0].filter, EVFILT_READ);
+    assert_true(got[0].flags & EV_ERROR);
+    assert_int_equal(got[0].data, ENOENT);
+    assert_true(got[0].udata == USER(7));
+    assert_true(got[1].flags & EV_ERROR);
+    assert_int_equal(got[1].data, EBADF);
+    assert_int_equal(kqueueEmulationArmed(kq, here, EVFILT_WRITE), 1);
+}
+
+static void a_failed_change_without_room_ends_the_call_after_the_earlier_ones(void **state) {
+    (void)state;
+    struct kevent changes[3];
+    EV_SET(&changes[0], here, EVFILT_READ, EV_ADD, 0, 0, USER(here));
+    EV_SET(&changes[1], there, EVFILT_READ, EV_DELETE, 0, 0, USER(there));
+    EV_SET(&changes[2], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(here));
+    assert_int_equal(kevent(kq, changes, 3, NULL, 0, NULL), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(kqueueEmulationArmed(kq, here, EVFILT_READ), 1);
+    assert_int_equal(kqueueEmulationArmed(kq, here, EVFILT_WRITE), 0);
+}
+
+static void receipts_answer_each_change_and_drain_nothing(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE);
+    struct kevent list[2]; /* The same array for changes and events. */
+    EV_SET(&list[0], here, EVFILT_READ, EV_ADD | EV_RECEIPT, 0, 0, USER(here));
+    EV_SET(&list[1], there, EVFILT_READ, EV_DELETE | EV_RECEIPT, 0, 0, USER(there));
+    assert_int_equal(kevent(kq, list, 2, list, 2, NULL), 2);
+    assert_true(list[0].flags & EV_ERROR);
+    assert_int_equal(list[0].ident, here);
+    assert_int_equal(list[0].data, 0);
+    assert_true(list[1].flags & EV_ERROR);
+    assert_int_equal(list[1].ident, there);
+    assert_int_equal(list[1].data, ENOENT);
+}
+
+static void a_receipt_without_room_leaves_the_later_changes_unmade(void **state) {
+    (void)state;
+    struct kevent changes[3];
+    EV_SET(&changes[0], here, EVFILT_READ, EV_ADD | EV_RECEIPT, 0, 0, USER(here));
+    EV_SET(&changes[1], here, EVFILT_WRITE, EV_ADD | EV_RECEIPT, 0, 0, USER(here));
+    EV_SET(&changes[2], there, EVFILT_READ, EV_ADD | EV_RECEIPT, 0, 0, USER(there));
+    assert_int_equal(kevent(kq, changes, 3, got, 1, NULL), 1);
+    assert_int_equal(kqueueEmulationArmed(kq, here, 0), 2);
+    assert_int_equal(kqueueEmulationArmed(kq, there, 0), 0);
+}
+
+static void an_EV_ADD_can_be_made_to_fail_once(void **state) {
+    (void)state;
+    kqueueEmulationFailAdd(EVFILT_WRITE, ENOMEM);
+    add(here, EVFILT_READ);
+    assert_int_equal(change(here, EVFILT_WRITE, EV_ADD), ENOMEM);
+    assert_int_equal(kqueueEmulationArmed(kq, here, 0), 1);
+    add(here, EVFILT_WRITE);
+    assert_int_equal(kqueueEmulationArmed(kq, here, 0), 2);
+}
+
+static void calls_and_the_largest_batch_are_counted(void **state) {
+    (void)state;
+    poll64();
+    kevent(kq, NULL, 0, got, 3, &zero);
+    assert_int_equal(kqueueEmulationCalls(), 2);
+    assert_int_equal(kqueueEmulationLargestBatch(), 64);
+}
+
+/// Closing ///
+
+static void closing_an_fd_removes_its_knotes_at_once(void **state) {
+    (void)state;
+    int fd = dup(here);
+    add(fd, EVFILT_READ);
+    add(fd, EVFILT_WRITE);
+    close(fd);
+    assert_int_equal(kqueueEmulationArmed(kq, fd, 0), 0);
+    assert_int_equal(poll64(), 0);
+}
+
+static void a_reused_number_has_no_knotes(void **state) {
+    (void)state;
+    int fd = dup(here);
+    add(fd, EVFILT_WRITE);
+    close(fd);
+    assert_int_equal(dup(here), fd); /* Even the same file. */
+    assert_int_equal(poll64(), 0);
+    assert_int_equal(change(fd, EVFILT_WRITE, EV_DELETE), ENOENT);
+    close(fd);
+}
+
+static void closing_a_number_counts_even_if_a_duplicate_lives_on(void **state) {
+    (void)state;
+    int fd = dup(writeEnd), duplicate = dup(fd);
+    assert_int_equal(change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
+    close(fd);
+    assert_int_equal(poll64(), 0);
+    close(duplicate);
+}
+
+static void closing_a_duplicate_leaves_the_knotes_alone(void **state) {
+    (void)state;
+    int duplicate = dup(writeEnd);
+    add(writeEnd, EVFILT_WRITE);
+    close(duplicate);
+    assert_int_equal(poll64(), 1);
+}
+
+static void dup2_over_an_fd_closes_it(void **state) {
+    (void)state;
+    int fd = dup(here);
+    add(fd, EVFILT_WRITE);
+    assert_int_equal(dup2(writeEnd, fd), fd);
+    assert_int_equal(poll64(), 0);
+    add(fd, EVFILT_WRITE);
+    assert_int_equal(dup3(here, fd, O_CLOEXEC), fd);
+    assert_int_equal(poll64(), 0);
+    close(fd);
+}
+
+static void dup2_that_closes_nothing_removes_nothing(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(dup2(writeEnd, writeEnd), writeEnd);
+    assert_int_equal(dup2(-1, writeEnd), -1);
+    assert_int_equal(poll64(), 1);
+}
+
+static void close_range_closes_each_fd(void **state) {
+    (void)state;
+    int fd = fcntl(here, F_DUPFD, 200);
+    add(fd, EVFILT_WRITE);
+    assert_int_equal(close_range(200, 300, 0), 0);
+    assert_int_equal(kqueueEmulationArmed(kq, fd, 0), 0);
+    assert_int_equal(change(fd, EVFILT_WRITE, EV_DELETE), EBADF);
+}
+
+static void a_close_inside_libc_is_noticed_by_the_next_call(void **state) {
+    (void)state;
+    FILE *file = fdopen(dup(here), "w");
+    int fd = fileno(file);
+    add(fd, EVFILT_WRITE);
+    fclose(file);
+    assert_int_equal(poll64(), 0);
+    assert_int_equal(kqueueEmulationArmed(kq, fd, 0), 0);
+}
+
+static void closeSomething(int signal) {
+    (void)signal;
+    int error = errno;
+    close(-1);
+    errno = error;
+}
+
+static void a_signal_handler_may_close_at_any_moment(void **state) {
+    (void)state;
+    struct sigaction action = {.sa_handler = closeSomething};
+    sigaction(SIGALRM, &action, NULL); /* Stays: a late signal may come at the end. */
+    struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    add(writeEnd, EVFILT_WRITE);
+    for (int i = 0; i < 2000; i++) {
+        close(dup(here));
+        assert_int_equal(poll64(), 1);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
+/// Readiness ///
+
+static void events_are_level_triggered(void **state) {
+    (void)state;
+    add(readEnd, EVFILT_READ);
+    assert_int_equal(poll64(), 0);
+    put(writeEnd, "abc");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(poll64(), 1);
+        assertEvent(&got[0], readEnd, EVFILT_READ);
+    }
+    drain(readEnd, 3);
+    assert_int_equal(poll64(), 0);
+}
+
+static void data_holds_the_bytes_to_read(void **state) {
+    (void)state;
+    add(readEnd, EVFILT_READ);
+    add(here, EVFILT_READ);
+    put(writeEnd, "abc");
+    put(there, "abcdef");
+    assert_int_equal(poll64(), 2);
+    assert_int_equal(got[0].data, got[0].ident == (uintptr_t)readEnd ? 3 : 6);
+    assert_int_equal(got[1].data, got[1].ident == (uintptr_t)readEnd ? 3 : 6);
+}
+
+static void a_full_pipe_is_not_writable(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(poll64(), 1);
+    assert_true(got[0].data > 0);
+    fillUp(writeEnd);
+    assert_int_equal(poll64(), 0);
+}
+
+static void EV_ONESHOT_removes_the_knote_with_its_first_event(void **state) {
+    (void)state;
+    assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_ONESHOT), 0);
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(poll64(), 0);
+    assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_DELETE), ENOENT);
+}
+
+static void EV_CLEAR_reports_only_news(void **state) {
+    (void)state;
+    assert_int_equal(change(here, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    assert_int_equal(change(here, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
+    put(there, "x");
+    assert_int_equal(poll64(), 2);
+    assert_int_equal(poll64(), 0);
+    put(there, "x"); /* News for reading, though the first byte was not read. */
+    assert_int_equal(poll64(), 1);
+    assertEvent(&got[0], here, EVFILT_READ);
+    assert_int_equal(poll64(), 0);
+}
+
+static void EV_CLEAR_does_not_report_news_that_went_by(void **state) {
+    (void)state;
+    assert_int_equal(change(readEnd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    put(writeEnd, "x");
+    drain(readEnd, 1);
+    assert_int_equal(poll64(), 0);
+}
+
+static void adding_an_EV_CLEAR_knote_again_reports_what_holds(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
+        assert_int_equal(poll64(), 1);
+        assert_int_equal(poll64(), 0);
+    }
+    add(writeEnd, EVFILT_WRITE); /* Level-triggered from now on. */
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(poll64(), 1);
+}
+
+static void EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file(void **state) {
+    (void)state;
+    int fd = dup(here);
+    assert_int_equal(change(fd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    assert_int_equal(dup2(readEnd, fd), fd);
+    assert_int_equal(change(fd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    put(writeEnd, "x");
+    assert_int_equal(poll64(), 1);
+    put(there, "x");
+    assert_int_equal(poll64(), 0);
+    close(fd);
+}
+
+static void EV_CLEAR_after_being_disabled_reports_what_holds(void **state) {
+    (void)state;
+    assert_int_equal(change(readEnd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    put(writeEnd, "x");
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(change(readEnd, EVFILT_READ, EV_DISABLE), 0);
+    assert_int_equal(change(readEnd, EVFILT_READ, EV_ENABLE), 0);
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(poll64(), 0);
+}
+
+static void a_pipe_without_writer_is_EOF_for_its_reader(void **state) {
+    (void)state;
+    add(readEnd, EVFILT_READ);
+    put(writeEnd, "abc");
+    close(writeEnd);
+    assert_int_equal(poll64(), 1);
+    assert_true(got[0].flags & EV_EOF);
+    assert_int_equal(got[0].data, 3);
+    drain(readEnd, 3);
+    assert_int_equal(poll64(), 1);
+    assertEvent(&got[0], readEnd, EVFILT_READ);
+    assert_true(got[0].flags & EV_EOF);
+    assert_int_equal(got[0].data, 0);
+}
+
+static void a_pipe_without_reader_is_EOF_for_its_writer(void **state) {
+    (void)state;
+    fillUp(writeEnd);
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(poll64(), 0);
+    close(readEnd);
+    assert_int_equal(poll64(), 1);
+    assertEvent(&got[0], writeEnd, EVFILT_WRITE);
+    assert_true(got[0].flags & EV_EOF);
+}
+
+static void a_peer_that_shuts_down_is_EOF_for_reading_only(void **state) {
+    (void)state;
+    add(here, EVFILT_READ);
+    add(here, EVFILT_WRITE);
+    put(there, "x");
+    shutdown(there, SHUT_WR);
+    assert_int_equal(poll64(), 2);
+    for (int i = 0; i < 2; i++) {
+        bool eof = (got[i].flags & EV_EOF) != 0;
+        assert_true(eof == (got[i].filter == EVFILT_READ));
+        if (eof) assert_int_equal(got[i].data, 1);
+        assert_int_equal(got[i].fflags, 0);
+    }
+}
+
+static int listenOn(struct sockaddr_in *address) {
+    socklen_t length = sizeof(*address);
+    memset(address, 0, sizeof(*address));
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)address, sizeof(*address)), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)address, &length), 0);
+    return listener;
+}
+
+static void a_listening_socket_is_readable_when_someone_connects(void **state) {
+    (void)state;
+    struct sockaddr_in address;
+    int listener = listenOn(&address), client = socket(AF_INET, SOCK_STREAM, 0);
+    add(listener, EVFILT_READ);
+    assert_int_equal(poll64(), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(kevent(kq, NULL, 0, got, 64, NULL), 1);
+    assertEvent(&got[0], listener, EVFILT_READ);
+    assert_int_equal(got[0].flags & EV_EOF, 0);
+    assert_true(got[0].data >= 1);
+    close(client);
+    close(listener);
+}
+
+/* A socket that has a pending ECONNREFUSED. */
+static int refusedSocket(void) {
+    struct sockaddr_in address;
+    close(listenOn(&address)); /* Its port is free now. */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    return fd;
+}
+
+static int socketError(int fd) {
+    int error = -1;
+    socklen_t length = sizeof(error);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    return error;
+}
+
+static void fflags_hold_the_socket_error_which_getsockopt_still_finds(void **state) {
+    (void)state;
+    int fd = refusedSocket();
+    add(fd, EVFILT_WRITE);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kevent(kq, NULL, 0, got, 64, NULL), 1);
+        assert_true(got[0].flags & EV_EOF);
+        assert_int_equal(got[0].fflags, ECONNREFUSED);
+    }
+    assert_int_equal(change(fd, EVFILT_WRITE, EV_DELETE), 0);
+    assert_int_equal(socketError(fd), ECONNREFUSED);
+    assert_int_equal(socketError(fd), 0);
+    close(fd);
+}
+
+static void the_socket_error_can_be_left_on_the_socket(void **state) {
+    (void)state;
+    kqueueEmulationReportSocketErrors(false);
+    int fd = refusedSocket();
+    add(fd, EVFILT_WRITE);
+    assert_int_equal(kevent(kq, NULL, 0, got, 64, NULL), 1);
+    assert_true(got[0].flags & EV_EOF);
+    assert_int_equal(got[0].fflags, 0);
+    assert_int_equal(write(fd, "x", 1), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
+}
+
+static void a_regular_file_is_readable_before_its_end_and_always_writable(void **state) {
+    (void)state;
+    char name[] = "/tmp/kqueueXXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    add(fd, EVFILT_READ);
+    assert_int_equal(poll64(), 0);
+    put(fd, "abcdef");
+    assert_int_equal(poll64(), 0);
+    lseek(fd, 2, SEEK_SET);
+    assert_int_equal(poll64(), 1);
+    assert_int_equal(got[0].data, 4);
+    add(fd, EVFILT_WRITE);
+    assert_int_equal(poll64(), 2);
+    close(fd);
+}
+
+/// Order and number ///
+
+static void reading_and_writing_are_two_events(void **state) {
+    (void)state;
+    add(here, EVFILT_READ);
+    add(here, EVFILT_WRITE);
+    put(there, "x");
+    assert_int_equal(poll64(), 2);
+    assertEvent(&got[0], here, EVFILT_READ);
+    assertEvent(&got[1], here, EVFILT_WRITE);
+}
+
+static void shuffling_tells_the_same_events_in_another_order(void **state) {
+    (void)state;
+    add(here, EVFILT_READ);
+    add(here, EVFILT_WRITE);
+    add(there, EVFILT_WRITE);
+    add(writeEnd, EVFILT_WRITE);
+    put(there, "x");
+    kqueueEmulationShuffle(42);
+    int apart = 0, adjacent = 0, writeFirst = 0;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(poll64(), 4);
+        int reading = -1, writing = -1, others = 0;
+        for (int j = 0; j < 4; j++) {
+            if (got[j].ident != (uintptr_t)here)
+                others++;
+            else if (got[j].filter == EVFILT_READ)
+                reading = j;
+            else
+                writing = j;
+        }
+        assert_true(reading >= 0 && writing >= 0 && others == 2);
+        if (reading - writing == 1 || writing - reading == 1)
+            adjacent++;
+        else
+            apart++;
+        writeFirst += writing < reading;
+    }
+    assert_true(apart > 0 && adjacent > 0 && writeFirst > 0 && writeFirst < 100);
+}
+
+static void a_short_list_gets_every_event_in_turn(void **state) {
+    (void)state;
+    add(here, EVFILT_WRITE);
+    add(there, EVFILT_WRITE);
+    add(writeEnd, EVFILT_WRITE);
+    uintptr_t seen[3];
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kevent(kq, NULL, 0, got, 1, &zero), 1);
+        seen[i] = got[0].ident;
+    }
+    assert_true(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2]);
+}
+
+static void twenty_thousand_fds_are_each_told_once_a_round(void **state) {
+    (void)state;
+    enum { BATCH = 1000 };
+    struct rlimit limit, before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
+    limit.rlim_cur = 20100;
+    if (limit.rlim_max < limit.rlim_cur) limit.rlim_max = limit.rlim_cur;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == -1) limit = before; /* Then as many as there may be. */
+
+    put(writeEnd, "x");
+    int *fds = calloc(20000, sizeof(*fds)), count = 0;
+    char *told = calloc(32768, 1);
+    struct kevent *events = calloc(BATCH, sizeof(*events));
+    while (count < 20000 && (fds[count] = dup(readEnd)) != -1) add(fds[count++], EVFILT_READ);
+    int last = -1, total = 0;
+    while (last != 0 && total < count) {
+        int wanted = count - total < BATCH ? count - total : BATCH;
+        last = kevent(kq, NULL, 0, events, wanted, &zero);
+        for (int i = 0; i < last; i++) assert_int_equal(told[events[i].ident]++, 0);
+        total += last;
+    }
+    assert_int_equal(total, count);
+    for (int i = 0; i < count; i++) close(fds[i]);
+    assert_int_equal(poll64(), 0);
+    setrlimit(RLIMIT_NOFILE, &before);
+    free(fds);
+    free(told);
+    free(events);
+}
+
+/// Time ///
+
+static void a_zero_timeout_does_not_wait(void **state) {
+    (void)state;
+    add(readEnd, EVFILT_READ);
+    assert_int_equal(poll64(), 0);
+}
+
+static void no_room_for_events_returns_at_once(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(kevent(kq, NULL, 0, NULL, 0, NULL), 0);
+    assert_int_equal(kevent(kq, NULL, 0, got, 0, NULL), 0);
+}
+
+static void a_timeout_is_never_cut_short(void **state) {
+    (void)state;
+    add(readEnd, EVFILT_READ);
+    const long waits[] = {1, 1000, 123456, 999999, 1000001, 3700000};
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        struct timespec timeout = {0, waits[i]};
+        long long start = nanoseconds();
+        assert_int_equal(kevent(kq, NULL, 0, got, 64, &timeout), 0);
+        assert_true(nanoseconds() - start >= waits[i]);
+    }
+}
+
+static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **state) {
+    (void)state;
+    struct timespec timeout = {0, 10000};
+    long long shortest = INT64_MAX; /* A busy machine spoils some of them, not a thousand. */
+    for (int i = 0; i < 1000 && shortest >= 1000000; i++) {
+        long long start = nanoseconds();
+        assert_int_equal(kevent(kq, NULL, 0, got, 64, &timeout), 0);
+        long long took = nanoseconds() - start;
+        if (took < shortest) shortest = took;
+    }
+    assert_true(shortest < 1000000);
+}
+
+static void an_invalid_timeout_is_EINVAL_after_the_changes(void **state) {
+    (void)state;
+    const struct timespec invalid[] = {{0, -1}, {0, 1000000000}, {-1, 0}};
+    for (int i = 0; i < 3; i++) {
+        struct kevent event;
+        EV_SET(&event, writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, USER(writeEnd));
+        assert_int_equal(kevent(kq, &event, 1, got, 64, &invalid[i]), -1);
+        assert_int_equal(errno, EINVAL);
+        assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_DELETE), 0);
+    }
+}
+
+static void a_huge_timeout_waits_for_an_event(void **state) {
+    (void)state;
+    struct timespec timeout = {(time_t)INT64_MAX, 999999999};
+    add(writeEnd, EVFILT_WRITE);
+    assert_int_equal(kevent(kq, NULL, 0, got, 64, &timeout), 1);
+}
+
+static void doNothing(int signal) {
+    (void)signal;
+}
+
+/* Adds a read knote in a call that then waits, in vain, for a signal. */
+static void assertSignalEndsWait(int fd) {
+    struct sigaction action = {.sa_handler = doNothing, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL); /* Stays: a late signal may come at the end. */
+    struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+    struct kevent event;
+    EV_SET(&event, fd, EVFILT_READ, EV_ADD, 0, 0, USER(fd));
+    setitimer(ITIMER_REAL, &soon, NULL);
+    int result = kevent(kq, &event, 1, got, 64, NULL), error = errno;
+    setitimer(ITIMER_REAL, &never, NULL);
+    assert_int_equal(result, -1);
+    assert_int_equal(error, EINTR);
+    assert_int_equal(kqueueEmulationArmed(kq, fd, EVFILT_READ), 1);
+}
+
+static void a_signal_ends_a_wait_with_EINTR_after_the_changes(void **state) {
+    (void)state;
+    assertSignalEndsWait(readEnd);
+}
+
+static void a_file_at_its_end_lets_kevent_sleep(void **state) {
+    (void)state;
+    char name[] = "/tmp/kqueueXXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    assertSignalEndsWait(fd);
+    close(fd);
+}
+
+/// Threads ///
+
+static void *waitInThread(void *argument) {
+    int *result = argument;
+    *result = kevent(kq, NULL, 0, got, 64, NULL);
+    if (*result == -1) *result = -errno;
+    return NULL;
+}
+
+static pthread_t startWaiting(int *result) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, waitInThread, result), 0);
+    while (kqueueEmulationSleepers(kq) == 0) sched_yield();
+    return thread;
+}
+
+static void a_wait_in_one_thread_does_not_hold_up_another(void **state) {
+    (void)state;
+    int result, other = kqueue();
+    struct kevent event;
+    add(readEnd, EVFILT_READ);
+    pthread_t thread = startWaiting(&result);
+    for (int i = 0; i < 1000; i++) {
+        EV_SET(&event, here, EVFILT_WRITE, EV_ADD | EV_ONESHOT, 0, 0, USER(here));
+        assert_int_equal(kevent(other, &event, 1, &event, 1, NULL), 1);
+        close(dup(there));
+    }
+    put(writeEnd, "x");
+    pthread_join(thread, NULL);
+    assert_int_equal(result, 1);
+    close(other);
+}
+
+static void a_knote_added_in_another_thread_ends_a_wait(void **state) {
+    (void)state;
+    int result;
+    pthread_t thread = startWaiting(&result);
+    add(writeEnd, EVFILT_WRITE);
+    pthread_join(thread, NULL);
+    assert_int_equal(result, 1);
+}
+
+static void news_ends_a_wait(void **state) {
+    (void)state;
+    int result;
+    assert_int_equal(change(readEnd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    pthread_t thread = startWaiting(&result);
+    put(writeEnd, "x");
+    pthread_join(thread, NULL);
+    assert_int_equal(result, 1);
+}
+
+static void closing_the_queue_ends_a_wait_with_EBADF(void **state) {
+    (void)state;
+    int result;
+    pthread_t thread = startWaiting(&result);
+    close(kq);
+    pthread_join(thread, NULL);
+    assert_int_equal(result, -EBADF);
+}
+
+#ifdef KQUEUE_EMULATION_NETBSD
+static void kqueue1_can_make_a_queue_close_on_exec_from_birth(void **state) {
+    (void)state;
+    int fd = kqueue1(O_CLOEXEC);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    fd = kqueue1(0);
+    assert_int_equal(fcntl(fd, F_GETFD), 0);
+    close(fd);
+    assert_int_equal(kqueue1(O_APPEND), -1);
+    assert_int_equal(errno, EINVAL);
+}
+
+static void EV_SET_evaluates_its_first_argument_six_times(void **state) {
+    (void)state;
+    struct kevent events[6], *event = events;
+    EV_SET(event++, 1, EVFILT_READ, EV_ADD, 0, 0, 0);
+    assert_ptr_equal(event, events + 6);
+}
+#else
+static void EV_SET_evaluates_its_first_argument_once(void **state) {
+    (void)state;
+    struct kevent events[2], *event = events;
+    EV_SET(event++, 1, EVFILT_READ, EV_ADD, 0, 0, NULL);
+    assert_ptr_equal(event, events + 1);
+}
+#endif
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setUp, tearDown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_queue_is_a_real_fd_and_is_not_close_on_exec),
+        TEST(a_closed_queue_is_EBADF),
+        TEST(an_fd_that_is_no_queue_is_EBADF),
+        TEST(a_queue_at_the_number_of_a_closed_one_is_empty),
+        TEST(two_queues_do_not_share_knotes),
+        TEST(a_child_does_not_inherit_the_queue),
+        TEST(adding_a_knote_twice_gives_one_event),
+        TEST(adding_an_existing_knote_replaces_udata_and_flags),
+        TEST(udata_is_kept_per_knote),
+        TEST(deleting_one_filter_keeps_the_other),
+        TEST(deleting_a_missing_knote_is_ENOENT),
+        TEST(changes_of_a_closed_fd_are_EBADF),
+        TEST(an_unknown_filter_is_EINVAL),
+        TEST(a_disabled_knote_is_silent_until_it_is_enabled),
+        TEST(several_changes_in_one_call_are_made_before_it_waits),
+        TEST(a_failed_change_is_told_in_the_eventlist_and_the_others_are_made),
+        TEST(a_failed_change_without_room_ends_the_call_after_the_earlier_ones),
+        TEST(receipts_answer_each_change_and_drain_nothing),
+        TEST(a_receipt_without_room_leaves_the_later_changes_unmade),
+        TEST(an_EV_ADD_can_be_made_to_fail_once),
+        TEST(calls_and_the_largest_batch_are_counted),
+        TEST(closing_an_fd_removes_its_knotes_at_once),
+        TEST(a_reused_number_has_no_knotes),
+        TEST(closing_a_number_counts_even_if_a_duplicate_lives_on),
+        TEST(closing_a_duplicate_leaves_the_knotes_alone),
+        TEST(dup2_over_an_fd_closes_it),
+        TEST(dup2_that_closes_nothing_removes_nothing),
+        TEST(close_range_closes_each_fd),
+        TEST(a_close_inside_libc_is_noticed_by_the_next_call),
+        TEST(a_signal_handler_may_close_at_any_moment),
+        TEST(events_are_level_triggered),
+        TEST(data_holds_the_bytes_to_read),
+        TEST(a_full_pipe_is_not_writable),
+        TEST(EV_ONESHOT_removes_the_knote_with_its_first_event),
+        TEST(EV_CLEAR_reports_only_news),
+        TEST(EV_CLEAR_does_not_report_news_that_went_by),
+        TEST(adding_an_EV_CLEAR_knote_again_reports_what_holds),
+        TEST(EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file),
+        TEST(EV_CLEAR_after_being_disabled_reports_what_holds),
+        TEST(a_pipe_without_writer_is_EOF_for_its_reader),
+        TEST(a_pipe_without_reader_is_EOF_for_its_writer),
+        TEST(a_peer_that_shuts_down_is_EOF_for_reading_only),
+        TEST(a_listening_socket_is_readable_when_someone_connects),
+        TEST(fflags_hold_the_socket_error_which_getsockopt_still_finds),
+        TEST(the_socket_error_can_be_left_on_the_socket),
+        TEST(a_regular_file_is_readable_before_its_end_and_always_writable),
+        TEST(reading_and_writing_are_two_events),
+        TEST(shuffling_tells_the_same_events_in_another_order),
+        TEST(a_short_list_gets_every_event_in_turn),
+        TEST(twenty_thousand_fds_are_each_told_once_a_round),
+        TEST(a_zero_timeout_does_not_wait),
+        TEST(no_room_for_events_returns_at_once),
+        TEST(a_timeout_is_never_cut_short),
+        TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds),
+        TEST(an_invalid_timeout_is_EINVAL_after_the_changes),
+        TEST(a_huge_timeout_waits_for_an_event),
+        TEST(a_signal_ends_a_wait_with_EINTR_after_the_changes),
+        TEST(a_file_at_its_end_lets_kevent_sleep),
+        TEST(a_wait_in_one_thread_does_not_hold_up_another),
+        TEST(a_knote_added_in_another_thread_ends_a_wait),
+        TEST(news_ends_a_wait),
+        TEST(closing_the_queue_ends_a_wait_with_EBADF),
+#ifdef KQUEUE_EMULATION_NETBSD
+        TEST(kqueue1_can_make_a_queue_close_on_exec_from_birth),
+        TEST(EV_SET_evaluates_its_first_argument_six_times),
+#else
+        TEST(EV_SET_evaluates_its_first_argument_once),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
