@@ -3,11 +3,11 @@
  * What event ports do awkwardly, and what is done about it:
  *
  * - An association is good for one event. Each fd that was retrieved is associated again before the
- *   next wait, with what it is registered for by then: nothing, if it was deleted meanwhile. That is
- *   late enough for its handlers to have read what there was, and to associate an fd that has been
+ *   next wait, with what it is registered for by then: nothing, if it was deleted meanwhile. That
+ * is late enough for its handlers to have read what there was, and to associate an fd that has been
  *   associated already (since a handler changed it) does no harm.
  * - The condition reported is a snapshot of the moment at which it came true, and may have passed.
- *   Associating anew drops it and looks again, so the changed and the retrieved are up to date.
+ *   So the port tells which fds to look at, and poll(2) what they are ready for.
  * - port_getn(3C) may fail with ETIME and yet have retrieved events; it may succeed with none.
  * - An empty pipe at its end reports POLLHUP alone, which no handler waits for: it counts as both
  *   (the original would spin).
@@ -22,6 +22,7 @@ typedef struct aeApiState {
     int count; /* how many fds wait to be associated again */
     int retrieved[BATCH_SIZE];
     port_event_t events[BATCH_SIZE];
+    struct pollfd polled[BATCH_SIZE];
 } aeApiState;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
@@ -50,12 +51,16 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     AE_FREE(state);
 }
 
+static short pollEvents(int mask) {
+    return (short)((mask & AE_READABLE ? POLLIN : 0) | (mask & AE_WRITABLE ? POLLOUT : 0));
+}
+
 static int associate(aeEventLoop *eventLoop, int fd, int mask) {
     aeApiState *state = eventLoop->apidata;
-    int events = 0;
-    if (mask & AE_READABLE) events |= POLLIN;
-    if (mask & AE_WRITABLE) events |= POLLOUT;
-    return port_associate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd, events, NULL);
+    int result =
+        port_associate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd, pollEvents(mask), NULL);
+    if (result == -1 && errno == EBADFD) errno = EBADF; /* what everyone else calls it */
+    return result;
 }
 
 static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
@@ -83,31 +88,46 @@ static void associateRetrieved(aeEventLoop *eventLoop) {
     state->count = left;
 }
 
-static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+/* Retrieves the fds that something happened to. Answers how many, the first of them in `polled`. */
+static int retrieve(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {
         limit.tv_sec = timeout->tv_sec;
         limit.tv_nsec = timeout->tv_usec * 1000;
     }
-    associateRetrieved(eventLoop);
-    unsigned ready = 1, room = (unsigned)(BATCH_SIZE - state->count);
+    unsigned count = 1, room = (unsigned)(BATCH_SIZE - state->count);
     if (room == 0) return 0; /* port_getn would count and retrieve nothing */
-    int result = port_getn(state->portfd, state->events, room, &ready, timeout ? &limit : NULL);
+    int result = port_getn(state->portfd, state->events, room, &count, timeout ? &limit : NULL);
     if (result == -1 && errno != ETIME) {
         if (errno != EINTR) aeApiPanic("evport", "port_getn");
         return 0;
     }
-    for (unsigned i = 0; i < ready; i++) {
-        int events = state->events[i].portev_events, fd = (int)state->events[i].portev_object;
-        int mask = AE_NONE;
+    for (unsigned i = 0; i < count; i++) {
+        int fd = (int)state->events[i].portev_object;
+        state->retrieved[state->count++] = fd;
+        state->polled[i].fd = fd;
+        state->polled[i].events = pollEvents(eventLoop->events[fd].mask);
+        state->polled[i].revents = 0;
+    }
+    return (int)count;
+}
+
+static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
+    associateRetrieved(eventLoop);
+    int count = retrieve(eventLoop, timeout), found = 0;
+    if (count > 0) poll(state->polled, (nfds_t)count, 0);
+    for (int i = 0; i < count; i++) {
+        int events = state->polled[i].revents, mask = AE_NONE;
         if (events & (POLLIN | POLLERR | POLLHUP)) mask |= AE_READABLE;
         if (events & (POLLOUT | POLLERR | POLLHUP)) mask |= AE_WRITABLE;
-        eventLoop->fired[i].fd = fd;
-        eventLoop->fired[i].mask = mask;
-        state->retrieved[state->count++] = fd;
+        if (mask == AE_NONE) continue;
+        eventLoop->fired[found].fd = state->polled[i].fd;
+        eventLoop->fired[found].mask = mask;
+        found++;
     }
-    return (int)ready;
+    return found;
 }
 
 static char *aeApiName(void) {

@@ -6,9 +6,9 @@
  *   reported apart. Their events are put together here, in whatever order they come.
  * - A call with several changes stops at the first that fails, unless there is room to report the
  *   failure. So there always is, and each change is judged by itself.
- * - It forgets an fd as soon as it is closed, and adding a knote does not tell whether it was there.
- *   Those that should be there are enabled, which fails (ENOENT) if the fd was closed behind the
- *   loop's back and its number used again.
+ * - It forgets an fd as soon as it is closed, and adding a knote does not tell whether it was
+ * there. Those that should be there are enabled, which fails (ENOENT) if the fd was closed behind
+ * the loop's back and its number used again.
  * - EV_EOF comes on one filter where epoll's EPOLLHUP would wake both sides.
  * - EV_SET may evaluate its first argument more than once, and udata is an integer on older NetBSD:
  *   hence no side effects in the one and a plain 0 for the other.
