@@ -10,13 +10,21 @@ printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' 
     exit 1
 }
 
-# Linux has the emulations of the kernels that it is not.
+# Linux has emulations of the kernels that it is not. Elsewhere the real ones are tested, but not
+# what only an emulation can show.
 case $(uname) in
-Linux) backends="epoll select kqueue evport" ;;
-*BSD | DragonFly | Darwin) backends="kqueue select" ;;
-SunOS) backends="evport select" ;;
-*) backends="select" ;;
+Linux) backends="epoll select kqueue netbsd evport" real= ;;
+*BSD | DragonFly | Darwin) backends="kqueue select" real="SUITES_kqueue=" ;;
+SunOS) backends="evport select" real="SUITES_evport=" ;;
+*) backends="select" real= ;;
 esac
+[ "$(uname)" = Linux ] ||
+    real="$real KQUEUE_CPPFLAGS= KQUEUE_OBJECTS= EVPORT_CPPFLAGS= EVPORT_OBJECTS="
+
+for backend in $backends; do
+    ${MAKE:-make} -f tests/Makefile BACKEND=$backend $real suites || exit 1
+done
+${MAKE:-make} -f tests/Makefile test-anet || exit 1
 
 failed=
 run() {
@@ -25,30 +33,11 @@ run() {
 test: FAILED: $*"
 }
 
-# A real kernel takes the place of its emulation.
-build() {
-    case $(uname) in
-    Linux) ${MAKE:-make} -f tests/Makefile "$@" ;;
-    *) ${MAKE:-make} -f tests/Makefile KQUEUE_CPPFLAGS= KQUEUE_OBJECTS= EVPORT_CPPFLAGS= \
-        EVPORT_OBJECTS= "$@" ;;
-    esac
-}
-
-for backend in $backends; do
-    build BACKEND=$backend all || exit 1
-done
-build test-anet || exit 1
-[ "$(uname)" != Linux ] || build test-emulations || exit 1
-
 run tests/embedding.sh
 run tests/integration.sh build
-if [ "$(uname)" = Linux ]; then
-    run build/emulation/test_kqueue_emulation
-    run build/emulation/test_evport_emulation
-fi
 for backend in $backends; do
-    for suite in file_events time_events loop faults; do
-        run build/$backend/test_$suite
+    for suite in build/$backend/test_*; do
+        case $suite in *.*) ;; *) run $suite ;; esac
     done
 done
 run build/test_anet

@@ -1,0 +1,254 @@
+/* What only the event port backend can get wrong. It runs on the emulation, which tells what is
+ * associated.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include "tests/support/support.h"
+
+#include "port_emulation.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <port.h>
+#include <unistd.h>
+
+enum { BOTH = AE_READABLE | AE_WRITABLE };
+
+static int port(void) {
+    return *(int *)loop->apidata;
+}
+
+static int setUpPort(void **state) {
+    portEmulationReset();
+    return setUpLoop(state);
+}
+
+/* Some releases answer a zero timeout that finds too little with ETIME. */
+static int setUpPortOfOtherRelease(void **state) {
+    portEmulationReset();
+    portEmulationZeroTimeoutIsEtime(true);
+    return setUpLoop(state);
+}
+
+static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
+    assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
+}
+
+TEST(the_port_is_close_on_exec) {
+    assert_int_equal(fcntl(port(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST(what_was_retrieved_is_associated_again_before_the_next_wait) {
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, onRead, "A");
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(look(), 1);
+        assertJournal("A.read");
+    }
+}
+
+TEST(zero_timeouts_lose_nothing) {
+    int fd = newPipe().out;
+    Pipe ready = newReadyPipe();
+    add(fd, AE_READABLE, neverFile, NULL);
+    add(ready.out, AE_READABLE, onRead, "A");
+    assert_int_equal(look(), 1);
+    assert_int_equal(look(), 1);
+    assertJournal("A.read A.read");
+    takeByte(ready.out);
+    assert_int_equal(look(), 0);
+}
+
+/* Deletes fd's events from within its own handler. */
+static void onceOnly(aeEventLoop *el, int fd, void *name, int mask) {
+    onEither(el, fd, name, mask);
+    aeDeleteFileEvent(el, fd, BOTH);
+}
+
+TEST(what_was_deleted_meanwhile_is_not_associated_again) {
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, onceOnly, "A");
+    assert_int_equal(look(), 1);
+    add(newPipe().out, AE_READABLE, neverFile, NULL);
+    assert_int_equal(look(), 0);
+    assert_int_equal(portEmulationAssociated(port(), fd), -1);
+    assertJournal("A:r");
+}
+
+static int replacement;
+
+/* Deletes and closes fd, and registers another file that gets its number. */
+static void replaceSelf(aeEventLoop *el, int fd, void *name, int mask) {
+    onEither(el, fd, name, mask);
+    aeDeleteFileEvent(el, fd, BOTH);
+    replaceFd(fd, replacement);
+    add(fd, AE_READABLE, onRead, "B");
+}
+
+TEST(a_number_reused_between_retrieval_and_the_next_wait_is_associated_once) {
+    Pipe other = newPipe();
+    int fd = newReadyPipe().out;
+    replacement = other.out;
+    add(fd, AE_READABLE, replaceSelf, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A:r");
+    assert_int_equal(look(), 0);
+    sendByte(other.in);
+    assert_int_equal(look(), 1);
+    assertJournal("B.read");
+}
+
+static void closeSelf(aeEventLoop *el, int fd, void *name, int mask) {
+    onEither(el, fd, name, mask);
+    shut(fd);
+}
+
+/* Redis #14162: the original aborts. */
+TEST(fault_7_deleting_an_fd_that_was_closed_does_not_abort) {
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, closeSelf, "A");
+    assert_int_equal(look(), 1);
+    assert_int_equal(look(), 0);
+    aeDeleteFileEvent(loop, fd, AE_READABLE);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_NONE);
+    assert_int_equal(look(), 0);
+    assertJournal("A:r");
+}
+
+TEST(fault_7_deleting_one_mask_of_a_closed_fd_does_not_abort) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, BOTH, neverFile, NULL);
+    shut(fd);
+    aeDeleteFileEvent(loop, fd, AE_READABLE);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_WRITABLE);
+    assert_int_equal(look(), 0);
+}
+
+TEST(fault_7_deleting_one_of_two_masks_keeps_the_other) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, BOTH, onEither, "A");
+    aeDeleteFileEvent(loop, fd, AE_READABLE);
+    assert_int_equal(portEmulationAssociated(port(), fd), POLLOUT);
+    assert_int_equal(look(), 1);
+    assertJournal("A:w");
+}
+
+static void deleteReading(aeEventLoop *el, int fd, void *name, int mask) {
+    onEither(el, fd, name, mask);
+    aeDeleteFileEvent(el, fd, AE_READABLE);
+}
+
+TEST(fault_7_deleting_one_of_two_masks_in_the_handler_keeps_the_other) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, BOTH, deleteReading, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A:rw");
+    assert_int_equal(look(), 1);
+    assertJournal("A:w");
+}
+
+/* POLLHUP alone: no handler waits for it. The original runs none, and spins. */
+TEST(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler) {
+    Pipe pipe = newPipe();
+    add(pipe.out, AE_READABLE, onEither, "A");
+    shut(pipe.in);
+    assert_int_equal(look(), 1);
+    assertJournal("A:rw");
+}
+
+/* The event was queued when there was a byte, and the byte has been read since. */
+TEST(a_condition_that_has_passed_is_not_reported) {
+    Pipe pipe = newReadyPipe();
+    add(pipe.out, AE_READABLE, onRead, "A");
+    portEmulationNotice(port());
+    takeByte(pipe.out);
+    assert_int_equal(look(), 0);
+    sendByte(pipe.in);
+    assert_int_equal(look(), 1);
+    assertJournal("A.read");
+}
+
+TEST(a_signal_loses_none_of_the_events) {
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, onRead, "A");
+    failNth(WAIT, 1, EINTR);
+    assert_int_equal(look(), 0);
+    assert_int_equal(look(), 1);
+    assertJournal("A.read");
+}
+
+TEST(a_full_port_refuses_with_EAGAIN_and_nothing_changes) {
+    portEmulationLimit(1);
+    add(newPipe().out, AE_READABLE, neverFile, NULL);
+    int fd = newReadyPipe().out;
+    assert_int_equal(aeCreateFileEvent(loop, fd, AE_READABLE, neverFile, NULL), AE_ERR);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_NONE);
+    portEmulationLimit(0);
+    assert_int_equal(look(), 0);
+}
+
+/* While A's event is out, others take its place in the port. */
+TEST(what_finds_the_port_full_is_associated_later) {
+    int fd = newReadyPipe().out, other = newPipe().out;
+    add(fd, AE_READABLE, onRead, "A");
+    assert_int_equal(look(), 1);
+    portEmulationLimit(1);
+    add(other, AE_READABLE, neverFile, NULL);
+    assert_int_equal(look(), 0);
+    aeDeleteFileEvent(loop, other, AE_READABLE);
+    assert_int_equal(look(), 1);
+    assertJournal("A.read A.read");
+}
+
+TEST(timeouts_reach_the_kernel_to_the_microsecond) {
+    freezeClock();
+    aeCreateTimeEvent(loop, 5, onTime, "A", NULL);
+    advanceClock(1234);
+    iterate();
+    assert_int_equal(lastTimeout(), 3766);
+    assertJournal("A");
+}
+
+TEST(more_ready_fds_than_a_batch_are_all_served) {
+    enum { COUNT = 700 };
+    static int counts[COUNT];
+    if (roomForFds(2 * COUNT) < 2 * COUNT) SKIP("too few fds");
+    deleteLoop();
+    loop = aeCreateEventLoop(4 * COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        counts[i] = 0;
+        add(newReadyPipe().out, AE_READABLE, countFile, &counts[i]);
+    }
+    for (int round = 0; round < 4; round++) look();
+    for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 4);
+}
+
+int main(void) {
+#define ON_ANY_RELEASE(name)                                            \
+    cmocka_unit_test_setup_teardown(name, setUpPort, tearDown), {       \
+#name " (ETIME)", name, setUpPortOfOtherRelease, tearDown, NULL \
+    }
+    const struct CMUnitTest tests[] = {
+        ON_ANY_RELEASE(the_port_is_close_on_exec),
+        ON_ANY_RELEASE(what_was_retrieved_is_associated_again_before_the_next_wait),
+        ON_ANY_RELEASE(zero_timeouts_lose_nothing),
+        ON_ANY_RELEASE(what_was_deleted_meanwhile_is_not_associated_again),
+        ON_ANY_RELEASE(a_number_reused_between_retrieval_and_the_next_wait_is_associated_once),
+        ON_ANY_RELEASE(fault_7_deleting_an_fd_that_was_closed_does_not_abort),
+        ON_ANY_RELEASE(fault_7_deleting_one_mask_of_a_closed_fd_does_not_abort),
+        ON_ANY_RELEASE(fault_7_deleting_one_of_two_masks_keeps_the_other),
+        ON_ANY_RELEASE(fault_7_deleting_one_of_two_masks_in_the_handler_keeps_the_other),
+        ON_ANY_RELEASE(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler),
+        ON_ANY_RELEASE(a_condition_that_has_passed_is_not_reported),
+        ON_ANY_RELEASE(a_signal_loses_none_of_the_events),
+        ON_ANY_RELEASE(a_full_port_refuses_with_EAGAIN_and_nothing_changes),
+        ON_ANY_RELEASE(what_finds_the_port_full_is_associated_later),
+        ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
+        ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
+    };
+    return cmocka_run_group_tests_name("evport", tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+/* What only the kqueue backend can get wrong. It runs on the emulation, which tells what is armed.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include "tests/support/support.h"
+
+#include "kqueue_emulation.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/event.h>
+#include <unistd.h>
+
+enum { BOTH = AE_READABLE | AE_WRITABLE };
+
+static int queue(void) {
+    return *(int *)loop->apidata;
+}
+
+static int setUpKqueue(void **state) {
+    kqueueEmulationReset();
+    return setUpLoop(state);
+}
+
+static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
+    assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
+}
+
+static void assertArmed(int fd, int reading, int writing) {
+    assert_int_equal(kqueueEmulationArmed(queue(), fd, EVFILT_READ), reading);
+    assert_int_equal(kqueueEmulationArmed(queue(), fd, EVFILT_WRITE), writing);
+}
+
+TEST(the_queue_is_close_on_exec) {
+    assert_int_equal(fcntl(queue(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST(deleting_the_loop_closes_the_queue) {
+    int fd = queue();
+    deleteLoop();
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+TEST(a_mask_of_both_is_one_call_and_two_filters) {
+    int fd;
+    newReadySocket(&fd);
+    unsigned long calls = kqueueEmulationCalls();
+    add(fd, BOTH, onEither, "A");
+    assert_int_equal(kqueueEmulationCalls() - calls, 1);
+    assertArmed(fd, 1, 1);
+}
+
+TEST(both_events_of_an_fd_become_one_entry) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, BOTH, onEither, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A:rw");
+}
+
+TEST(events_of_an_fd_find_together_in_any_order) {
+    int fds[40], counts[40] = {0};
+    for (int i = 0; i < 40; i++) {
+        newReadySocket(&fds[i]);
+        add(fds[i], BOTH, countFile, &counts[i]);
+    }
+    for (unsigned seed = 1; seed <= 50; seed++) {
+        kqueueEmulationShuffle(seed);
+        assert_int_equal(look(), 40);
+        for (int i = 0; i < 40; i++) {
+            assert_int_equal(counts[i], seed);
+            assert_int_equal(aeGetFileEvents(loop, fds[i]), BOTH);
+        }
+    }
+}
+
+/* 300 fds with 600 events do not fit a batch: an fd may be split between two of them. */
+TEST(events_split_between_two_batches_are_served_once_each) {
+    int fds[300], counts[300] = {0};
+    if (roomForFds(700) < 700) SKIP("too few fds");
+    for (int i = 0; i < 300; i++) {
+        newReadySocket(&fds[i]);
+        add(fds[i], BOTH, countFile, &counts[i]);
+    }
+    kqueueEmulationShuffle(7);
+    for (int round = 0; round < 20; round++) look();
+    for (int i = 0; i < 300; i++) assert_in_range(counts[i], 1, 20);
+    assert_true(kqueueEmulationLargestBatch() <= 1024);
+}
+
+TEST(end_of_file_on_one_filter_is_reported_as_both) {
+    Pipe pipe = newPipe();
+    add(pipe.out, AE_READABLE, onEither, "A");
+    shut(pipe.in);
+    assert_int_equal(look(), 1);
+    assertJournal("A:rw");
+}
+
+TEST(a_gone_reader_is_reported_to_the_writer_as_both) {
+    Pipe pipe = newPipe();
+    add(pipe.in, AE_WRITABLE, onEither, "A");
+    shut(pipe.out);
+    assert_int_equal(look(), 1);
+    assertJournal("A:rw");
+}
+
+TEST(a_refused_second_filter_takes_the_first_back) {
+    int fd;
+    newReadySocket(&fd);
+    kqueueEmulationFailAdd(EVFILT_WRITE, ENOMEM);
+    assert_int_equal(aeCreateFileEvent(loop, fd, BOTH, neverFile, NULL), AE_ERR);
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_NONE);
+    assertArmed(fd, 0, 0);
+    assert_int_equal(look(), 0);
+}
+
+TEST(a_refused_first_filter_takes_the_second_back) {
+    int fd;
+    newReadySocket(&fd);
+    kqueueEmulationFailAdd(EVFILT_READ, ENOMEM);
+    assert_int_equal(aeCreateFileEvent(loop, fd, BOTH, neverFile, NULL), AE_ERR);
+    assert_int_equal(errno, ENOMEM);
+    assertArmed(fd, 0, 0);
+}
+
+TEST(a_refused_second_filter_leaves_an_earlier_first_one) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, AE_READABLE, onEither, "A");
+    kqueueEmulationFailAdd(EVFILT_WRITE, ENOMEM);
+    assert_int_equal(aeCreateFileEvent(loop, fd, BOTH, neverFile, NULL), AE_ERR);
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_READABLE);
+    assertArmed(fd, 1, 0);
+    assert_int_equal(look(), 1);
+    assertJournal("A:r");
+}
+
+/* The original stops at ENOENT for the read filter, leaves the write filter armed, and spins. */
+TEST(fault_7_deleting_both_masks_of_an_fd_that_has_one_leaves_no_filter_armed) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, AE_WRITABLE, neverFile, NULL);
+    aeDeleteFileEvent(loop, fd, BOTH);
+    assertArmed(fd, 0, 0);
+    add(fd, AE_READABLE, neverFile, NULL);
+    aeDeleteFileEvent(loop, fd, BOTH);
+    assertArmed(fd, 0, 0);
+    assert_int_equal(look(), 0);
+}
+
+TEST(deleting_one_mask_disarms_one_filter) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, BOTH, onEither, "A");
+    aeDeleteFileEvent(loop, fd, AE_READABLE);
+    assertArmed(fd, 0, 1);
+    assert_int_equal(look(), 1);
+    assertJournal("A:w");
+}
+
+/* Closed behind the loop's back, its number used again by another socket. */
+TEST(a_reused_number_does_not_get_the_filters_and_handlers_of_the_closed_fd) {
+    int fd, other;
+    newReadySocket(&fd);
+    newReadySocket(&other);
+    add(fd, AE_READABLE, neverFile, NULL);
+    replaceFd(fd, other);
+    add(fd, AE_WRITABLE, onEither, "B");
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_WRITABLE);
+    assertArmed(fd, 0, 1);
+    assert_int_equal(look(), 1);
+    assertJournal("B:w");
+}
+
+TEST(a_refusal_on_a_reused_number_changes_nothing) {
+    int fd, other;
+    newReadySocket(&fd);
+    newReadySocket(&other);
+    add(fd, AE_READABLE, neverFile, NULL);
+    replaceFd(fd, other);
+    kqueueEmulationFailAdd(EVFILT_WRITE, ENOMEM);
+    assert_int_equal(aeCreateFileEvent(loop, fd, AE_WRITABLE, neverFile, NULL), AE_ERR);
+    assertArmed(fd, 0, 0);
+}
+
+TEST(timeouts_reach_the_kernel_to_the_microsecond) {
+    freezeClock();
+    aeCreateTimeEvent(loop, 5, onTime, "A", NULL);
+    advanceClock(1234);
+    iterate();
+    assert_int_equal(lastTimeout(), 3766);
+    assertJournal("A");
+}
+
+TEST(a_signal_ends_the_wait_without_events) {
+    add(newPipe().out, AE_READABLE, neverFile, NULL);
+    failNth(WAIT, 1, EINTR);
+    assert_int_equal(aeProcessEvents(loop, AE_FILE_EVENTS), 0);
+}
+
+int main(void) {
+#define WITH_KQUEUE(name) cmocka_unit_test_setup_teardown(name, setUpKqueue, tearDown)
+    const struct CMUnitTest tests[] = {
+        WITH_KQUEUE(the_queue_is_close_on_exec),
+        WITH_KQUEUE(deleting_the_loop_closes_the_queue),
+        WITH_KQUEUE(a_mask_of_both_is_one_call_and_two_filters),
+        WITH_KQUEUE(both_events_of_an_fd_become_one_entry),
+        WITH_KQUEUE(events_of_an_fd_find_together_in_any_order),
+        WITH_KQUEUE(events_split_between_two_batches_are_served_once_each),
+        WITH_KQUEUE(end_of_file_on_one_filter_is_reported_as_both),
+        WITH_KQUEUE(a_gone_reader_is_reported_to_the_writer_as_both),
+        WITH_KQUEUE(a_refused_second_filter_takes_the_first_back),
+        WITH_KQUEUE(a_refused_first_filter_takes_the_second_back),
+        WITH_KQUEUE(a_refused_second_filter_leaves_an_earlier_first_one),
+        WITH_KQUEUE(fault_7_deleting_both_masks_of_an_fd_that_has_one_leaves_no_filter_armed),
+        WITH_KQUEUE(deleting_one_mask_disarms_one_filter),
+        WITH_KQUEUE(a_reused_number_does_not_get_the_filters_and_handlers_of_the_closed_fd),
+        WITH_KQUEUE(a_refusal_on_a_reused_number_changes_nothing),
+        WITH_KQUEUE(timeouts_reach_the_kernel_to_the_microsecond),
+        WITH_KQUEUE(a_signal_ends_the_wait_without_events),
+    };
+    return cmocka_run_group_tests_name("kqueue", tests, NULL, NULL);
+}
