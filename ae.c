@@ -94,8 +94,7 @@ static void *allocate(size_t size) {
     return memory;
 }
 
-/* Answers the array moved to a place with room for `count` items, or NULL with the array as it was.
- */
+/* Answers the array, moved to where `count` items have room; or NULL, with the array as it was. */
 static void *resizeArray(void *array, size_t count, size_t itemSize) {
     void *moved = count > SIZE_MAX / itemSize ? NULL : AE_REALLOC(array, count * itemSize);
     if (!moved) errno = ENOMEM;
@@ -263,31 +262,41 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd) {
     return slot ? slot->clientData : NULL;
 }
 
-/* Calls the handlers of one fd that the present batch reports as ready for `mask`. */
-static void dispatchFd(aeEventLoop *eventLoop, int fd, int mask, unsigned batch) {
-    aeFileProc *called = NULL;
-    int side = eventLoop->events[fd].mask & AE_BARRIER ? AE_WRITABLE : AE_READABLE;
+/* Calls both handlers of an fd. The one before may have done anything: before the second call, look
+ * at everything anew. If it polled, then this batch is out of date; what is still ready is reported
+ * again. */
+static void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask, unsigned batch) {
+    aeFileEvent *slot = &eventLoop->events[fd];
+    int writesFirst = slot->mask & AE_BARRIER;
+    aeFileProc *first = writesFirst ? slot->wfileProc : slot->rfileProc;
+    first(eventLoop, fd, slot->clientData, mask);
 
-    for (int turn = 0; turn < 2; turn++, side ^= AE_BOTH) {
-        /* The handler before may have done anything: look at everything anew. If it polled, then
-         * this batch is out of date; what is still ready is reported again. */
-        aeFileEvent *slot = &eventLoop->events[fd];
-        if (eventLoop->batch != batch || slot->born == batch) return;
-        if (!(slot->mask & mask & side)) continue;
-
-        aeFileProc *proc = side == AE_READABLE ? slot->rfileProc : slot->wfileProc;
-        if (proc == called) continue;
-        proc(eventLoop, fd, slot->clientData, mask);
-        called = proc;
-    }
+    slot = &eventLoop->events[fd];
+    aeFileProc *second = writesFirst ? slot->rfileProc : slot->wfileProc;
+    if (eventLoop->batch != batch || slot->born == batch || second == first) return;
+    if (slot->mask & (writesFirst ? AE_READABLE : AE_WRITABLE))
+        second(eventLoop, fd, slot->clientData, mask);
 }
 
 /* Serves the first `count` entries of `fired`. Answers how many it got to. */
 static int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
     int served = 0;
     while (served < count && eventLoop->batch == batch) {
-        aeFiredEvent fired = eventLoop->fired[served++];
-        dispatchFd(eventLoop, fired.fd, fired.mask, batch);
+        int fd = eventLoop->fired[served].fd, mask = eventLoop->fired[served].mask;
+        aeFileEvent *slot = &eventLoop->events[fd];
+        served++;
+        if (slot->born == batch) continue;
+        switch (slot->mask & mask & AE_BOTH) {
+        case AE_READABLE:
+            slot->rfileProc(eventLoop, fd, slot->clientData, mask);
+            break;
+        case AE_WRITABLE:
+            slot->wfileProc(eventLoop, fd, slot->clientData, mask);
+            break;
+        case AE_BOTH:
+            dispatchBoth(eventLoop, fd, mask, batch);
+            break;
+        }
     }
     return served;
 }
@@ -300,17 +309,17 @@ static int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
  * A deadline's tick is its `when` in units of 4096 us. The timers have a horizon, which is a tick.
  *
  * The heap holds the timers up to the horizon, ordered by `when`. It is 4-ary: flatter than a
- *   binary one, with the children of a node side by side.
+ * binary one, with the children of a node side by side.
  *
  * The wheel holds those beyond the horizon, in lists. Write ticks as numbers with digits of six
- *   bits: a timer's list is given by the highest digit in which its tick differs from the
- * horizon's, and by the value of that digit. So a list is a stretch of time, 64 times as long for
- * each level up; every timer of a lower level is due before any of a higher one, and within a level
- * the lists are in the order of their digits.
+ * bits: a timer's list is given by the highest digit in which its tick differs from the horizon's,
+ * and by the value of that digit. So a list is a stretch of time, 64 times as long for each level
+ * up; every timer of a lower level is due before any of a higher one, and within a level the lists
+ * are in the order of their digits.
  *
  * Invariant: tick <= horizon in the heap, tick > horizon in the wheel. Hence the heap's first timer
- *   is the nearest of all. When the heap runs dry, the horizon moves to the beginning of the first
- *   list that is not empty, and the timers of that list are placed anew, nearer.
+ * is the nearest of all. When the heap runs dry, the horizon moves to the beginning of the first
+ * list that is not empty, and the timers of that list are placed anew, nearer.
  *
  * The index finds a live timer by its id: a hash table of chains.
  *
@@ -320,8 +329,8 @@ static int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
  * first nodes are no timers but the anchors of the lists, which are rings.
  *
  * Cost: O(1) to create and delete in the wheel, and at most one move a level during a timer's whole
- *   life; O(log n) in the heap, where n counts the near ones. When a lone far timer has pulled the
- *   horizon out, those set before it are near ones.
+ * life; O(log n) in the heap, where n counts the near ones. When a lone far timer has pulled the
+ * horizon out, those set before it are near ones.
  *
  * Memory is kept until the loop is deleted, and a timer has room in heap and index from the moment
  * it is created: only creating one can fail. */
@@ -537,8 +546,7 @@ static int findNearest(struct aeTimers *timers) {
 /* Index. */
 
 /* Ids are given out in order, so the chains of eight in a row begin within a line of the cache. The
- * rest is mixed, so that no habit of a program (every hundredth timer lives long) crowds a chain.
- */
+ * rest is mixed, lest some habit of a program (every hundredth timer lives long) crowd a chain. */
 static uint32_t *chainOf(struct aeTimers *timers, long long id) {
     uint64_t mixed = ((uint64_t)id >> 3) * UINT64_C(0x9e3779b97f4a7c15);
     return &timers->chains[(mixed ^ mixed >> 32 ^ (id & 7)) & timers->chainMask];
@@ -587,6 +595,10 @@ static int growChains(struct aeTimers *timers, uint32_t count) {
 /* Makes room for a quarter more slots, and at least for another chunk. */
 static int growArrays(struct aeTimers *timers) {
     uint32_t capacity = timers->capacity;
+    if (capacity > UINT32_MAX / 2) {
+        errno = ENOMEM; /* slots would overflow */
+        return AE_ERR;
+    }
     capacity += capacity / 4 > CHUNK_TIMERS ? capacity / 4 : LISTS + CHUNK_TIMERS;
     if (growChains(timers, capacity - LISTS) == AE_ERR) return AE_ERR;
     TimerNode *nodes = resizeArray(timers->nodes, capacity, sizeof(*nodes));
@@ -598,7 +610,6 @@ static int growArrays(struct aeTimers *timers) {
     aeTimeEvent **chunks = resizeArray(timers->chunks, capacity / CHUNK_TIMERS, sizeof(*chunks));
     if (!chunks) return AE_ERR;
     timers->chunks = chunks;
-
     timers->capacity = capacity;
     return AE_OK;
 }
@@ -755,7 +766,6 @@ static void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
 /* Fires what is due, each timer once. Answers how many. */
 static int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    if (!eventLoop->timeEventHead) return 0;
 
     /* A pass within a handler of another one is a pass of its own: what the outer one armed may
      * fire in it. */
@@ -776,6 +786,29 @@ static int fireTimers(aeEventLoop *eventLoop) {
     return fired;
 }
 
+/* Ends and finalizes all timers, and those that finalizers create meanwhile. */
+static void endTimers(aeEventLoop *eventLoop) {
+    struct aeTimers *timers = eventLoop->timers;
+    uint32_t slot;
+    /* A handler or finalizer may have been left for good, by exit or longjmp. */
+    while ((slot = takeFirst(timers, RUNNING))) {
+        TimerNode *node = &timers->nodes[slot];
+        int wasHandler = node->isRunning;
+        node->isRunning = 0;
+        if (node->id != AE_DELETED_EVENT_ID)
+            appendToList(timers, FRESH, slot);
+        else if (wasHandler)
+            buryTimer(eventLoop, slot);
+        else
+            releaseTimer(eventLoop, slot);
+    }
+    while (eventLoop->timeEventHead) {
+        if (eventLoop->timeEventHead->id != AE_DELETED_EVENT_ID)
+            aeDeleteTimeEvent(eventLoop, eventLoop->timeEventHead->id);
+        finalizeTimers(eventLoop);
+    }
+}
+
 /// One iteration //////////////////////////////////////////////////////////////////////////////////
 
 /* No kernel's call takes an unlimited time, and epoll_wait's takes the least: an int of
@@ -786,7 +819,7 @@ static const uint64_t longestWait = (uint64_t)INT_MAX * 1000;
 static struct timeval *chooseTimeout(aeEventLoop *eventLoop, int flags, struct timeval *timeout) {
     uint64_t wait = 0;
     if (!((flags | eventLoop->flags) & AE_DONT_WAIT)) {
-        if (!(flags & AE_TIME_EVENTS)) return NULL;
+        if (!(flags & AE_TIME_EVENTS) || !eventLoop->timeEventHead) return NULL;
         placeTimersOf(eventLoop->timers, FRESH);
         if (!findNearest(eventLoop->timers)) return NULL;
         uint64_t now = monotonicNow(0), nearest = eventLoop->timers->heap[0].when;
@@ -815,7 +848,7 @@ int aeProcessEvents(aeEventLoop *eventLoop, int flags) {
         if (flags & AE_CALL_AFTER_SLEEP && eventLoop->aftersleep) eventLoop->aftersleep(eventLoop);
         if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, ready, batch);
     }
-    if (flags & AE_TIME_EVENTS) served += fireTimers(eventLoop);
+    if (flags & AE_TIME_EVENTS && eventLoop->timeEventHead) served += fireTimers(eventLoop);
     return served;
 }
 
@@ -877,13 +910,7 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
 
 void aeDeleteEventLoop(aeEventLoop *eventLoop) {
     if (!eventLoop) return;
-
-    /* A finalizer may create timers, which then must be finalized as well. */
-    aeTimeEvent *timer;
-    while ((timer = eventLoop->timeEventHead)) {
-        if (timer->id != AE_DELETED_EVENT_ID) aeDeleteTimeEvent(eventLoop, timer->id);
-        finalizeTimers(eventLoop);
-    }
+    endTimers(eventLoop);
     aeApiFree(eventLoop);
     freeLoop(eventLoop);
 }

@@ -101,8 +101,9 @@ static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     for (int i = 0; i < ready; i++) {
         unsigned events = state->events[i].events;
         int mask = AE_NONE;
-        if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) mask |= AE_READABLE;
-        if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) mask |= AE_WRITABLE;
+        if (events & EPOLLIN) mask |= AE_READABLE;
+        if (events & EPOLLOUT) mask |= AE_WRITABLE;
+        if (events & (EPOLLERR | EPOLLHUP)) mask = AE_BOTH;
         eventLoop->fired[i].fd = state->events[i].data.fd;
         eventLoop->fired[i].mask = mask;
     }

@@ -120,8 +120,9 @@ static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     if (count > 0) poll(state->polled, (nfds_t)count, 0);
     for (int i = 0; i < count; i++) {
         int events = state->polled[i].revents, mask = AE_NONE;
-        if (events & (POLLIN | POLLERR | POLLHUP)) mask |= AE_READABLE;
-        if (events & (POLLOUT | POLLERR | POLLHUP)) mask |= AE_WRITABLE;
+        if (events & POLLIN) mask |= AE_READABLE;
+        if (events & POLLOUT) mask |= AE_WRITABLE;
+        if (events & (POLLERR | POLLHUP)) mask = AE_BOTH;
         if (mask == AE_NONE) continue;
         eventLoop->fired[found].fd = state->polled[i].fd;
         eventLoop->fired[found].mask = mask;
