@@ -1,0 +1,174 @@
+#!/bin/bash
+# The examples under real clients: curl, wrk, and a slow reader of our own. Prints a line for each
+# behaviour. Without curl or wrk it is skipped, but not in CI.
+#
+#     tests/integration.sh DIRECTORY     where the examples are
+set -u
+cd "$(dirname "$0")/.."
+examples=$(cd "$1" && pwd) || exit 1
+box=$(mktemp -d)
+passed=0 failed=0 servers=
+trap 'kill $servers 2>/dev/null; rm -rf "$box"' EXIT
+
+for tool in curl wrk; do
+    command -v $tool >/dev/null && continue
+    echo "integration: skipped, there is no $tool: run 'make deps'"
+    [ "${CI:-}" != true ]
+    exit
+done
+${CC:-cc} ${CFLAGS:-} -O1 tests/slow_reader.c -o "$box/slow_reader" || exit 1
+
+check() {
+    local name=$1
+    shift
+    if ("$@") >"$box/log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok - $name"
+    else
+        failed=$((failed + 1))
+        echo "not ok - $name"
+        sed 's/^/    /' "$box/log"
+    fi
+}
+
+# Starts an example on a free port. Sets `port` and `pid`.
+serve() {
+    "$examples/$1" 0 ${2:-} >"$box/$1.out" 2>"$box/$1.err" &
+    pid=$!
+    servers="$servers $pid"
+    for _ in $(seq 500); do
+        port=$(sed -n 's/.*listening on 127.0.0.1://p' "$box/$1.out")
+        [ -n "$port" ] && return
+        kill -0 $pid || break
+        sleep 0.02
+    done
+    echo "integration: $1 does not start" >&2
+    exit 1
+}
+
+# What is still alive and has not complained.
+is_well() {
+    kill -0 $1 && [ ! -s "$box/$2.err" ]
+}
+
+status_of() {
+    [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' "$@")" = "$status" ]
+}
+
+# Sends $1, as printf writes it, and prints all that comes back until the server hangs up, with no
+# answer to wait for but its end.
+raw() {
+    exec 3<>/dev/tcp/127.0.0.1/$port && printf "$1" >&3 && timeout 20 cat <&3
+}
+
+pipelined_requests_are_answered_in_order() {
+    raw 'GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\n\r\n' |
+        grep '^HTTP' | tr -d '\r' >"$box/statuses"
+    printf 'HTTP/1.1 %s\n' "200 OK" "404 Not Found" "200 OK" | diff - "$box/statuses"
+}
+
+# More requests in one go than there is room for answers.
+a_thousand_pipelined_requests_get_a_thousand_answers() {
+    requests=$(printf 'GET / HTTP/1.1\\r\\n\\r\\n%.0s' $(seq 999))
+    [ "$(raw "${requests}GET / HTTP/1.0\\r\\n\\r\\n" | grep -c '^HTTP/1.1 200 OK')" = 1000 ]
+}
+
+a_request_may_come_in_pieces() {
+    exec 3<>/dev/tcp/127.0.0.1/$port
+    for piece in 'G' 'ET / HT' 'TP/1.0\r' '\nA: b\r\n\r' '\n'; do printf "$piece" >&3; done
+    timeout 20 cat <&3 | grep -q '^HTTP/1.1 200 OK'
+}
+
+what_is_no_request_is_refused() {
+    for bad in 'nonsense\r\n\r\n' 'GET /\r\n\r\n' 'GET / HTTP/2.0\r\n\r\n' 'GET x HTTP/1.1\r\n\r\n' \
+        '\r\n\r\n' 'POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc' \
+        'GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'; do
+        raw "$bad" | head -1 | grep -q '^HTTP/1.1 400 ' || { echo "$bad" && return 1; }
+    done
+}
+
+a_head_that_is_too_long_is_refused() {
+    raw "GET / HTTP/1.1\r\nX: $(head -c 9000 /dev/zero | tr '\0' x)" | grep -q '^HTTP/1.1 400 '
+}
+
+one_connection_serves_several_requests() {
+    [ "$(curl -s -m 10 -o /dev/null -o /dev/null -w '%{num_connects}\n' \
+        http://127.0.0.1:$port/ http://127.0.0.1:$port/x | tr -d '\n')" = 10 ]
+}
+
+load() {
+    wrk -t$(($1 > 1 ? 2 : 1)) -c$1 -d${2}s --timeout 10 http://127.0.0.1:$port/ >"$box/wrk" || return 1
+    cat "$box/wrk"
+    ! grep -qE 'Socket errors|Non-2xx' "$box/wrk" && grep -q '[1-9][0-9]* requests in' "$box/wrk"
+}
+
+# Waits for the end of the connection, which must not come before its time.
+an_idle_connection_is_closed_in_time() {
+    begin=$(date +%s%N)
+    exec 3<>/dev/tcp/127.0.0.1/$port
+    timeout 60 cat <&3 || return 1
+    [ $(($(date +%s%N) - begin)) -ge 2000000000 ]
+}
+
+processor_ticks() {
+    cut -d' ' -f14,15 /proc/$pid/stat | tr ' ' +
+}
+
+# With room for 40 fds, some of 60 get no answer, those that have one keep it, and when all have
+# left, newcomers are served again.
+running_out_of_fds_hurts_only_newcomers() {
+    local held=()
+    for _ in $(seq 60); do
+        exec {fd}<>/dev/tcp/127.0.0.1/$port && held+=($fd)
+    done
+    for round in 1 2; do
+        printf 'hello\n' >&${held[0]}
+        read -r -t 20 answer <&${held[0]} && [ "$answer" = hello ] || return 1
+    done
+    # It must not spin: a second of waiting costs little time of the processor.
+    before=$(($(processor_ticks)))
+    sleep 1
+    [ $(($(processor_ticks) - before)) -lt 50 ] || return 1
+    for fd in "${held[@]}"; do exec {fd}>&-; done
+    for _ in $(seq 100); do
+        exec 3<>/dev/tcp/127.0.0.1/$port
+        printf 'again\n' >&3 2>/dev/null
+        read -r -t 1 answer <&3 && [ "$answer" = again ] && return
+        sleep 0.1
+    done
+    return 1
+}
+
+the_ticker_ticks() {
+    printf 'Tick: %d s elapsed\n' 1 2 >"$box/ticks"
+    "$examples/ticker" 2 | diff "$box/ticks" -
+}
+
+serve http
+status=200 check "http answers GET /" status_of http://127.0.0.1:$port/
+status=404 check "http knows no other page" status_of http://127.0.0.1:$port/other
+status=400 check "http takes nothing but GET" status_of -X POST -d a=b http://127.0.0.1:$port/
+check "one connection serves several requests" one_connection_serves_several_requests
+check "pipelined requests are answered in order" pipelined_requests_are_answered_in_order
+check "a thousand pipelined requests get a thousand answers" \
+    a_thousand_pipelined_requests_get_a_thousand_answers
+check "a request may come in pieces" a_request_may_come_in_pieces
+check "what is no request is refused" what_is_no_request_is_refused
+check "a head that is too long is refused" a_head_that_is_too_long_is_refused
+for connections in 1 50 500; do
+    check "http holds up under wrk with $connections connections" load $connections 2
+done
+check "http is well after all that" is_well $pid http
+serve http 2
+check "an idle connection is closed in time" an_idle_connection_is_closed_in_time
+serve echo
+check "200 slow readers get their MiB back, byte for byte" \
+    timeout 120 "$box/slow_reader" $port 200 1048576
+check "echo is well after all that" is_well $pid echo
+ulimit -Sn 40
+serve echo
+ulimit -Sn $(ulimit -Hn)
+check "running out of fds hurts only newcomers" running_out_of_fds_hurts_only_newcomers
+check "the ticker ticks" the_ticker_ticks
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
