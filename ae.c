@@ -87,11 +87,17 @@ void AE_PANIC(const char *message);
 #define AE_FREE free
 #endif
 
-/* A host's allocator need not set errno, and freeing may spoil it. */
+/* A host's allocator need not set errno, and may spoil it. */
 static void *allocate(size_t size) {
     void *memory = AE_MALLOC(size);
     if (!memory) errno = ENOMEM;
     return memory;
+}
+
+static void release(void *memory) {
+    int error = errno;
+    AE_FREE(memory);
+    errno = error;
 }
 
 /* Answers the array, moved to where `count` items have room; or NULL, with the array as it was. */
@@ -584,7 +590,7 @@ static int growChains(struct aeTimers *timers, uint32_t count) {
     uint32_t *chains = resizeArray(NULL, size, sizeof(*chains));
     if (!chains) return AE_ERR;
     memset(chains, 0, size * sizeof(*chains));
-    AE_FREE(timers->chains);
+    release(timers->chains);
     timers->chains = chains;
     timers->chainMask = size - 1;
     for (uint32_t slot = LISTS; slot < timers->slots; slot++)
@@ -635,12 +641,12 @@ static int growTimers(struct aeTimers *timers) {
 static void freeTimers(struct aeTimers *timers) {
     if (!timers) return;
     for (uint32_t slot = LISTS; slot < timers->slots; slot += CHUNK_TIMERS)
-        AE_FREE(timers->chunks[(slot - LISTS) / CHUNK_TIMERS]);
-    AE_FREE(timers->chunks);
-    AE_FREE(timers->chains);
-    AE_FREE(timers->nodes);
-    AE_FREE(timers->heap);
-    AE_FREE(timers);
+        release(timers->chunks[(slot - LISTS) / CHUNK_TIMERS]);
+    release(timers->chunks);
+    release(timers->chains);
+    release(timers->nodes);
+    release(timers->heap);
+    release(timers);
 }
 
 static struct aeTimers *newTimers(void) {
@@ -873,14 +879,12 @@ int aeWait(int fd, int mask, long long milliseconds) {
 
 /// The loop ///////////////////////////////////////////////////////////////////////////////////////
 
-/* Frees what aeCreateEventLoop made, or as far as it came. errno survives. */
+/* Frees what aeCreateEventLoop made, or as far as it came. */
 static void freeLoop(aeEventLoop *eventLoop) {
-    int error = errno;
-    AE_FREE(eventLoop->events);
-    AE_FREE(eventLoop->fired);
+    release(eventLoop->events);
+    release(eventLoop->fired);
     freeTimers(eventLoop->timers);
-    AE_FREE(eventLoop);
-    errno = error;
+    release(eventLoop);
 }
 
 aeEventLoop *aeCreateEventLoop(int setsize) {

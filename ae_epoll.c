@@ -32,7 +32,7 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
     state->wholeMilliseconds = 0;
     state->epfd = epoll_create1(EPOLL_CLOEXEC);
     if (state->epfd == -1) {
-        AE_FREE(state);
+        release(state);
         return -1;
     }
     eventLoop->apidata = state;
@@ -48,7 +48,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 static void aeApiFree(aeEventLoop *eventLoop) {
     aeApiState *state = eventLoop->apidata;
     close(state->epfd);
-    AE_FREE(state);
+    release(state);
 }
 
 static int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
@@ -75,15 +75,19 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
     watch(eventLoop, left ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, left);
 }
 
-static int waitForEvents(aeApiState *state, int room, struct timeval *timeout) {
+/* Names the system call that it leaves the work to. */
+static int waitForEvents(aeApiState *state, int room, struct timeval *timeout, const char **call) {
+    *call = "epoll_wait";
     if (!timeout) return epoll_wait(state->epfd, state->events, room, -1);
 
 #ifdef AE_EPOLL_PWAIT2
     if (!state->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
         struct timespec limit = {timeout->tv_sec, timeout->tv_usec * 1000};
+        *call = "epoll_pwait2";
         int ready = epoll_pwait2(state->epfd, state->events, room, &limit, NULL);
         if (ready != -1 || (errno != ENOSYS && errno != EPERM)) return ready;
         state->wholeMilliseconds = 1;
+        *call = "epoll_wait";
     }
 #endif
     int milliseconds = (int)(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
@@ -93,9 +97,10 @@ static int waitForEvents(aeApiState *state, int room, struct timeval *timeout) {
 static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     int room = eventLoop->nevents < BATCH_SIZE ? eventLoop->nevents : BATCH_SIZE;
-    int ready = waitForEvents(state, room, timeout);
+    const char *call;
+    int ready = waitForEvents(state, room, timeout, &call);
     if (ready == -1) {
-        if (errno != EINTR) aeApiPanic("epoll", "epoll_wait");
+        if (errno != EINTR) aeApiPanic("epoll", call);
         return 0;
     }
     for (int i = 0; i < ready; i++) {

@@ -31,7 +31,7 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
     state->count = 0;
     state->portfd = port_create();
     if (state->portfd == -1) {
-        AE_FREE(state);
+        release(state);
         return -1;
     }
     fcntl(state->portfd, F_SETFD, FD_CLOEXEC);
@@ -48,7 +48,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 static void aeApiFree(aeEventLoop *eventLoop) {
     aeApiState *state = eventLoop->apidata;
     close(state->portfd);
-    AE_FREE(state);
+    release(state);
 }
 
 static short pollEvents(int mask) {

@@ -35,7 +35,7 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
     if (!state) return -1;
     state->kqfd = kqueue();
     if (state->kqfd == -1) {
-        AE_FREE(state);
+        release(state);
         return -1;
     }
     /* A child of fork(2) does not inherit it, so none can get hold of it before this. */
@@ -53,7 +53,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 static void aeApiFree(aeEventLoop *eventLoop) {
     aeApiState *state = eventLoop->apidata;
     close(state->kqfd);
-    AE_FREE(state);
+    release(state);
 }
 
 /* Applies one action to the filters of `first` and another to those of `second`, in one call.
