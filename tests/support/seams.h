@@ -1,0 +1,102 @@
+/* Where the tests get between ae.c and the system. ae.c is compiled for them with
+ * `-include tests/support/seams.h`, so that its system calls go through support.c, which passes
+ * them on unless a test has asked for a failure or for a clock of its own. support.h tells what a
+ * test may ask for.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef SEAMS_H
+#define SEAMS_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+/* All headers that ae.c and its backends include: once the macros stand, they would be renamed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+int supportClockGettime(clockid_t clock, struct timespec *now);
+int supportSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
+                  struct timeval *timeout);
+int supportPoll(struct pollfd *set, nfds_t count, int milliseconds);
+int supportFcntl(int fd, int command, ...);
+int supportClose(int fd);
+
+#ifdef __linux__
+#include <sys/epoll.h>
+int supportEpollCreate1(int flags);
+int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event);
+int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds);
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 35)
+#define SEAMS_EPOLL_PWAIT2
+int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
+                       const struct timespec *timeout, const sigset_t *signals);
+#endif
+#endif
+#endif
+
+/* The real kqueue, or the emulation of it, where the tests are built for that backend. */
+#if defined(AE_BACKEND_KQUEUE) ||                                            \
+    (!defined(AE_BACKEND_SELECT) &&                                          \
+     (defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+      defined(__DragonFly__) || defined(__APPLE__)))
+#define SEAMS_KQUEUE
+#include <sys/event.h>
+int supportKqueue(void);
+int supportKevent(int kq, const struct kevent *changes, int changeCount, struct kevent *events,
+                  int room, const struct timespec *timeout);
+#endif
+
+#if defined(AE_BACKEND_EVPORT) || (!defined(AE_BACKEND_SELECT) && defined(__sun))
+#define SEAMS_EVPORT
+#include <port.h>
+int supportPortCreate(void);
+int supportPortAssociate(int port, int source, uintptr_t object, int events, void *user);
+int supportPortDissociate(int port, int source, uintptr_t object);
+int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count,
+                    struct timespec *timeout);
+#endif
+
+/* support.c has to reach the real ones. */
+#ifndef SEAMS_FOR_SUPPORT
+#define clock_gettime(clock, now) supportClockGettime(clock, now)
+#define select(count, readable, writable, failed, timeout) \
+    supportSelect(count, readable, writable, failed, timeout)
+#define poll(set, count, milliseconds) supportPoll(set, count, milliseconds)
+#define fcntl(...) supportFcntl(__VA_ARGS__)
+#define close(fd) supportClose(fd)
+#define epoll_create1(flags) supportEpollCreate1(flags)
+#define epoll_ctl(epfd, operation, fd, event) supportEpollCtl(epfd, operation, fd, event)
+#define epoll_wait(epfd, events, room, milliseconds) \
+    supportEpollWait(epfd, events, room, milliseconds)
+#define epoll_pwait2(epfd, events, room, timeout, signals) \
+    supportEpollPwait2(epfd, events, room, timeout, signals)
+#ifdef SEAMS_KQUEUE
+#define kqueue() supportKqueue()
+#define kevent(kq, changes, changeCount, events, room, timeout) \
+    supportKevent(kq, changes, changeCount, events, room, timeout)
+#endif
+#ifdef SEAMS_EVPORT
+#define port_create() supportPortCreate()
+#define port_associate(port, source, object, events, user) \
+    supportPortAssociate(port, source, object, events, user)
+#define port_dissociate(port, source, object) supportPortDissociate(port, source, object)
+#define port_getn(port, list, room, count, timeout) \
+    supportPortGetn(port, list, room, count, timeout)
+#endif
+#endif
+
+#endif

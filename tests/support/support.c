@@ -1,0 +1,574 @@
+/* See support.h. What seams.h redirects arrives in the second half of this file.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include "tests/support/support.h"
+
+#define SEAMS_FOR_SUPPORT
+#include "tests/support/seams.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+enum { TEST_SECONDS = 120, SCANNED_FDS = 4096, MOST_FDS = 8192 };
+
+/// Calls that fail ////////////////////////////////////////////////////////////////////////////////
+
+/* Some tests run loops in several threads: what those touch is atomic. */
+static atomic_int calls[CALL_KINDS];
+static struct {
+    bool armed, always, struck;
+    CallKind kind;
+    int countdown, error;
+} fault;
+
+void failNth(CallKind kind, int nth, int error) {
+    fault.kind = kind;
+    fault.countdown = nth;
+    fault.error = error;
+    fault.always = fault.struck = false;
+    fault.armed = true;
+}
+
+void failAll(CallKind kind, int error) {
+    failNth(kind, 1, error);
+    fault.always = true;
+}
+
+bool hasFailed(void) {
+    return fault.struck;
+}
+
+void mendCalls(void) {
+    fault.armed = false;
+}
+
+int callsOf(CallKind kind) {
+    return calls[kind];
+}
+
+void forgetCalls(void) {
+    for (int kind = 0; kind < CALL_KINDS; kind++) calls[kind] = 0;
+}
+
+/* Counts a call, and answers whether it must fail. */
+static bool fails(CallKind kind) {
+    calls[kind]++;
+    if (!fault.armed || fault.kind != kind) return false;
+    if (!fault.always && --fault.countdown != 0) return false;
+    fault.struck = true;
+    if (kind != MEMORY) errno = fault.error;
+    return true;
+}
+
+/// Memory /////////////////////////////////////////////////////////////////////////////////////////
+
+typedef union {
+    size_t size;
+    max_align_t aligned;
+} BlockHead;
+
+static atomic_int blocks;
+
+int liveBlocks(void) {
+    return blocks;
+}
+
+void *supportMalloc(size_t size) {
+    if (fails(MEMORY)) return NULL;
+    BlockHead *head = malloc(sizeof(*head) + size);
+    if (!head) return NULL;
+    head->size = size;
+    memset(head + 1, 0xA5, size);
+    blocks++;
+    return head + 1;
+}
+
+void *supportRealloc(void *memory, size_t size) {
+    void *moved = supportMalloc(size);
+    if (!moved || !memory) return moved;
+    size_t former = ((BlockHead *)memory - 1)->size;
+    memcpy(moved, memory, former < size ? former : size);
+    supportFree(memory);
+    return moved;
+}
+
+void supportFree(void *memory) {
+    if (!memory) return;
+    BlockHead *head = (BlockHead *)memory - 1;
+    memset(memory, 0xDB, head->size);
+    blocks--;
+    free(head);
+    errno = ENOTTY;
+}
+
+/// The surroundings of a test /////////////////////////////////////////////////////////////////////
+
+aeEventLoop *loop;
+
+static int blocksBefore, fdsBefore;
+
+static char journalText[1 << 16], journalTaken[1 << 16];
+static size_t journalLength;
+
+static bool isOurs[MOST_FDS]; /* fds to close after the test */
+static atomic_bool frozen;
+static struct timespec frozenNow;
+static _Atomic long long latestTimeout;
+static atomic_int largestBatch;
+static uint64_t chance;
+
+int openFds(void) {
+    int open = 0;
+    for (int fd = 0; fd < SCANNED_FDS; fd++) open += fcntl(fd, F_GETFD) != -1;
+    return open;
+}
+
+int setUp(void **state) {
+    (void)state;
+    alarm(TEST_SECONDS);
+    signal(SIGPIPE, SIG_IGN);
+    mendCalls();
+    forgetCalls();
+    frozen = false;
+    latestTimeout = 0;
+    largestBatch = 0;
+    chance = UINT64_C(0x9e3779b97f4a7c15);
+    takeJournal();
+    loop = NULL;
+    blocksBefore = liveBlocks();
+    fdsBefore = openFds();
+    return 0;
+}
+
+int setUpLoop(void **state) {
+    setUp(state);
+    loop = aeCreateEventLoop(SETSIZE);
+    return loop ? 0 : -1;
+}
+
+void deleteLoop(void) {
+    aeEventLoop *former = loop;
+    loop = NULL;
+    aeDeleteEventLoop(former);
+}
+
+int tearDown(void **state) {
+    (void)state;
+    mendCalls();
+    deleteLoop();
+    frozen = false;
+    for (int fd = 0; fd < MOST_FDS; fd++)
+        if (isOurs[fd]) shut(fd);
+    alarm(0);
+
+    int lostBlocks = liveBlocks() - blocksBefore, lostFds = openFds() - fdsBefore;
+    if (lostBlocks) print_error("%d blocks of memory leaked\n", lostBlocks);
+    if (lostFds) print_error("%d fds leaked\n", lostFds);
+    return lostBlocks || lostFds ? -1 : 0;
+}
+
+bool backendIs(const char *name) {
+    return strcmp(aeGetApiName(), name) == 0;
+}
+
+int roomForFds(int wanted) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t enough = (rlim_t)wanted + 64;
+    if (enough > MOST_FDS) enough = MOST_FDS;
+    if (limit.rlim_cur < enough) {
+        limit.rlim_cur = limit.rlim_max < enough ? limit.rlim_max : enough;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    }
+    int room = limit.rlim_cur < enough ? (int)limit.rlim_cur - 64 : wanted;
+    return room < wanted ? room : wanted;
+}
+
+/// One iteration //////////////////////////////////////////////////////////////////////////////////
+
+int iterate(void) {
+    return aeProcessEvents(loop, AE_ALL_EVENTS);
+}
+
+int look(void) {
+    return aeProcessEvents(loop, AE_ALL_EVENTS | AE_DONT_WAIT);
+}
+
+/// The journal ////////////////////////////////////////////////////////////////////////////////////
+
+void journal(const char *format, ...) {
+    size_t room = sizeof(journalText) - journalLength;
+    if (journalLength) {
+        assert_true(room > 2);
+        journalText[journalLength++] = ' ';
+        room--;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(journalText + journalLength, room, format, arguments);
+    va_end(arguments);
+    assert_true(length >= 0 && (size_t)length < room);
+    journalLength += (size_t)length;
+}
+
+const char *takeJournal(void) {
+    memcpy(journalTaken, journalText, sizeof(journalTaken));
+    journalText[0] = '\0';
+    journalLength = 0;
+    return journalTaken;
+}
+
+void onRead(aeEventLoop *el, int fd, void *name, int mask) {
+    (void)el, (void)fd, (void)mask;
+    journal("%s.read", (char *)name);
+}
+
+void onWrite(aeEventLoop *el, int fd, void *name, int mask) {
+    (void)el, (void)fd, (void)mask;
+    journal("%s.write", (char *)name);
+}
+
+void onEither(aeEventLoop *el, int fd, void *name, int mask) {
+    (void)el, (void)fd;
+    journal("%s:%s%s", (char *)name, mask & AE_READABLE ? "r" : "", mask & AE_WRITABLE ? "w" : "");
+}
+
+int onTime(aeEventLoop *el, long long id, void *name) {
+    (void)el, (void)id;
+    journal("%s", (char *)name);
+    return AE_NOMORE;
+}
+
+int onTimeAtOnce(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    return 0;
+}
+
+int onTimeIn10(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    return 10;
+}
+
+void onFinalize(aeEventLoop *el, void *name) {
+    (void)el;
+    journal("~%s", (char *)name);
+}
+
+void countFile(aeEventLoop *el, int fd, void *count, int mask) {
+    (void)el, (void)fd, (void)mask;
+    ++*(int *)count;
+}
+
+int countTime(aeEventLoop *el, long long id, void *count) {
+    (void)el, (void)id;
+    ++*(int *)count;
+    return AE_NOMORE;
+}
+
+void neverFile(aeEventLoop *el, int fd, void *name, int mask) {
+    (void)el, (void)name;
+    fail_msg("a handler was called for fd %d, mask %d", fd, mask);
+}
+
+int neverTime(aeEventLoop *el, long long id, void *name) {
+    (void)el, (void)name;
+    fail_msg("timer %lld fired", id);
+    return AE_NOMORE;
+}
+
+/// Files //////////////////////////////////////////////////////////////////////////////////////////
+
+/* To be closed after the test. */
+static void adopt(int fd) {
+    assert_in_range(fd, 0, MOST_FDS - 1);
+    isOurs[fd] = true;
+}
+
+static void adoptNonBlocking(int fd) {
+    adopt(fd);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+Pipe newPipe(void) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    adoptNonBlocking(ends[0]);
+    adoptNonBlocking(ends[1]);
+    return (Pipe){ends[0], ends[1]};
+}
+
+Pipe newReadyPipe(void) {
+    Pipe created = newPipe();
+    sendByte(created.in);
+    return created;
+}
+
+void newSocketPair(int fds[2]) {
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    adoptNonBlocking(fds[0]);
+    adoptNonBlocking(fds[1]);
+}
+
+void newReadySocket(int *fd) {
+    int fds[2];
+    newSocketPair(fds);
+    sendByte(fds[1]);
+    *fd = fds[0];
+}
+
+int newRegularFile(void) {
+    char path[] = "/tmp/libae-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd != -1);
+    unlink(path);
+    adopt(fd);
+    return fd;
+}
+
+int newCopy(int fd, int from) {
+    int copy = fcntl(fd, F_DUPFD, from);
+    assert_true(copy != -1);
+    adopt(copy);
+    return copy;
+}
+
+void replaceFd(int fd, int by) {
+    assert_int_equal(dup2(by, fd), fd);
+    adopt(fd);
+}
+
+void shut(int fd) {
+    assert_true(isOurs[fd]);
+    isOurs[fd] = false;
+    assert_int_equal(close(fd), 0);
+}
+
+void sendByte(int fd) {
+    assert_int_equal(write(fd, "x", 1), 1);
+}
+
+void takeByte(int fd) {
+    char byte;
+    assert_int_equal(read(fd, &byte, 1), 1);
+}
+
+void fill(int fd) {
+    static const char bytes[4096];
+    while (write(fd, bytes, sizeof(bytes)) > 0) continue;
+    while (write(fd, bytes, 1) > 0) continue;
+}
+
+/// The clock that ae.c sees ///////////////////////////////////////////////////////////////////////
+
+void freezeClock(void) {
+    setClock(1000, 0);
+}
+
+void setClock(long long seconds, long nanoseconds) {
+    frozenNow.tv_sec = (time_t)seconds;
+    frozenNow.tv_nsec = nanoseconds;
+    frozen = true;
+}
+
+void advanceClock(long long microseconds) {
+    assert_true(frozen && microseconds >= 0);
+    long nanoseconds = frozenNow.tv_nsec + (long)(microseconds % 1000000 * 1000);
+    frozenNow.tv_sec += (time_t)(microseconds / 1000000 + nanoseconds / 1000000000);
+    frozenNow.tv_nsec = nanoseconds % 1000000000;
+}
+
+uint64_t clockNow(void) {
+    return (uint64_t)frozenNow.tv_sec * 1000000 + (uint64_t)frozenNow.tv_nsec / 1000;
+}
+
+long long clockNanoseconds(void) {
+    return (long long)frozenNow.tv_sec * 1000000000 + frozenNow.tv_nsec;
+}
+
+int supportClockGettime(clockid_t clock, struct timespec *now) {
+    if (!frozen) return clock_gettime(clock, now);
+    *now = frozenNow;
+    return 0;
+}
+
+/* What a wait that found nothing answers under a frozen clock: 0, or -1 with EINTR. */
+static int waitFrozen(long long microseconds) {
+    if (microseconds == NO_TIMEOUT) {
+        errno = EINTR;
+        return -1;
+    }
+    advanceClock(microseconds);
+    return 0;
+}
+
+/// System calls ///////////////////////////////////////////////////////////////////////////////////
+
+long long lastTimeout(void) {
+    return latestTimeout;
+}
+
+int largestBatchAsked(void) {
+    return largestBatch;
+}
+
+bool countsMicroseconds(void) {
+    if (!backendIs("epoll")) return true;
+#ifdef SEAMS_EPOLL_PWAIT2
+    static int known = -1;
+    if (known == -1) {
+        struct epoll_event event;
+        const struct timespec zero = {0, 0};
+        int epfd = epoll_create1(0);
+        known = epoll_pwait2(epfd, &event, 1, &zero, NULL) == 0;
+        close(epfd);
+    }
+    return known;
+#else
+    return false;
+#endif
+}
+
+/* Counts a wait and takes note of what it asks for. Answers whether it must fail. */
+static bool waitFails(CallKind kind, int room, long long microseconds) {
+    latestTimeout = microseconds;
+    if (room > largestBatch) largestBatch = room;
+    return fails(kind);
+}
+
+#if defined(SEAMS_EPOLL_PWAIT2) || defined(SEAMS_KQUEUE) || defined(SEAMS_EVPORT)
+/* In microseconds, rounded up. */
+static long long microsecondsOf(const struct timespec *timeout) {
+    if (!timeout) return NO_TIMEOUT;
+    return (long long)timeout->tv_sec * 1000000 + (timeout->tv_nsec + 999) / 1000;
+}
+#endif
+
+int supportSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
+                  struct timeval *timeout) {
+    long long microseconds =
+        timeout ? (long long)timeout->tv_sec * 1000000 + timeout->tv_usec : NO_TIMEOUT;
+    if (waitFails(WAIT, 0, microseconds)) return -1;
+    if (!frozen) return select(count, readable, writable, failed, timeout);
+
+    struct timeval zero = {0, 0};
+    int ready = select(count, readable, writable, failed, &zero);
+    return ready ? ready : waitFrozen(microseconds);
+}
+
+int supportPoll(struct pollfd *set, nfds_t count, int milliseconds) {
+    long long microseconds = milliseconds < 0 ? NO_TIMEOUT : milliseconds * 1000LL;
+    if (waitFails(POLL, 0, microseconds)) return -1;
+    if (!frozen) return poll(set, count, milliseconds);
+
+    int ready = poll(set, count, 0);
+    return ready ? ready : waitFrozen(microseconds);
+}
+
+int supportFcntl(int fd, int command, ...) {
+    if (fails(FCNTL)) return -1;
+    if (command == F_GETFD || command == F_GETFL) return fcntl(fd, command);
+    va_list arguments;
+    va_start(arguments, command);
+    int argument = va_arg(arguments, int);
+    va_end(arguments);
+    return fcntl(fd, command, argument);
+}
+
+int supportClose(int fd) {
+    int result = close(fd);
+    return fails(CLOSE) ? -1 : result;
+}
+
+#ifdef __linux__
+int supportEpollCreate1(int flags) {
+    return fails(CREATE) ? -1 : epoll_create1(flags);
+}
+
+int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event) {
+    return fails(CHANGE) ? -1 : epoll_ctl(epfd, operation, fd, event);
+}
+
+int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds) {
+    long long microseconds = milliseconds < 0 ? NO_TIMEOUT : milliseconds * 1000LL;
+    if (waitFails(WAIT, room, microseconds)) return -1;
+    if (!frozen) return epoll_wait(epfd, events, room, milliseconds);
+
+    int ready = epoll_wait(epfd, events, room, 0);
+    return ready ? ready : waitFrozen(microseconds);
+}
+
+#ifdef SEAMS_EPOLL_PWAIT2
+int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
+                       const struct timespec *timeout, const sigset_t *signals) {
+    if (fails(PRECISE_WAIT) || waitFails(WAIT, room, microsecondsOf(timeout))) return -1;
+    if (!frozen) return epoll_pwait2(epfd, events, room, timeout, signals);
+
+    int ready = epoll_wait(epfd, events, room, 0);
+    return ready ? ready : waitFrozen(microsecondsOf(timeout));
+}
+#endif
+#endif
+
+#ifdef SEAMS_KQUEUE
+int supportKqueue(void) {
+    return fails(CREATE) ? -1 : kqueue();
+}
+
+int supportKevent(int kq, const struct kevent *changes, int changeCount, struct kevent *events,
+                  int room, const struct timespec *timeout) {
+    if (changeCount > 0) {
+        if (fails(CHANGE)) return -1;
+        return kevent(kq, changes, changeCount, events, room, timeout);
+    }
+    if (waitFails(WAIT, room, microsecondsOf(timeout))) return -1;
+    if (!frozen) return kevent(kq, changes, changeCount, events, room, timeout);
+
+    const struct timespec zero = {0, 0};
+    int ready = kevent(kq, changes, changeCount, events, room, &zero);
+    return ready ? ready : waitFrozen(microsecondsOf(timeout));
+}
+#endif
+
+#ifdef SEAMS_EVPORT
+int supportPortCreate(void) {
+    return fails(CREATE) ? -1 : port_create();
+}
+
+int supportPortAssociate(int port, int source, uintptr_t object, int events, void *user) {
+    return fails(CHANGE) ? -1 : port_associate(port, source, object, events, user);
+}
+
+int supportPortDissociate(int port, int source, uintptr_t object) {
+    return fails(CHANGE) ? -1 : port_dissociate(port, source, object);
+}
+
+int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count,
+                    struct timespec *timeout) {
+    if (waitFails(WAIT, (int)room, microsecondsOf(timeout))) return -1;
+    if (!frozen) return port_getn(port, list, room, count, timeout);
+
+    struct timespec zero = {0, 0};
+    int result = port_getn(port, list, room, count, &zero);
+    if (*count > 0 || (result == -1 && errno != ETIME)) return result;
+    result = waitFrozen(microsecondsOf(timeout));
+    if (result == 0) errno = ETIME;
+    return -1;
+}
+#endif
+
+/// Chance /////////////////////////////////////////////////////////////////////////////////////////
+
+uint64_t randomBits(void) {
+    chance ^= chance << 13;
+    chance ^= chance >> 7;
+    chance ^= chance << 17;
+    return chance;
+}
+
+int randomBelow(int limit) {
+    return (int)(randomBits() % (uint64_t)limit);
+}
