@@ -74,7 +74,9 @@ build/ae.pc: Makefile
 	    'Name: ae' 'Description: Event loop for file descriptors and timers' \
 	    'Version: $(VERSION)' 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
 
-install: libae.a build/ae.pc
+# To BSD make DESTDIR also says where the compiler finds its headers: there, build before you install.
+install: build/ae.pc
+	@test -f libae.a || $(MAKE) libae.a
 	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
 	cp libae.a "$(DESTDIR)$(PREFIX)/lib/libae.a"
 	cp ae.h anet.h "$(DESTDIR)$(PREFIX)/include/"

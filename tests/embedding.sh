@@ -149,7 +149,7 @@ one_of_the_two_headers_of_redis_is_not_enough() {
 make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
     folder || return 1
     make=${MAKE:-make}
-    (cd "$root" && $make install DESTDIR="$box/project/stage" PREFIX=/opt/ae) || return 1
+    (cd "$root" && $make libae.a && $make install DESTDIR="$box/project/stage" PREFIX=/opt/ae) || return 1
     lib=stage/opt/ae
     [ -f $lib/lib/libae.a ] && [ -f $lib/include/ae.h ] && [ -f $lib/include/anet.h ] || return 1
     grep -q '^prefix=/opt/ae$' $lib/lib/pkgconfig/ae.pc || return 1
