@@ -323,6 +323,9 @@ static int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
  * up; every timer of a lower level is due before any of a higher one, and within a level the lists
  * are in the order of their digits.
  *
+ * A timer that has been armed is put on the list FRESH first, and placed when somebody asks for the
+ * nearest one. Many are deleted before that.
+ *
  * Invariant: tick <= horizon in the heap, tick > horizon in the wheel. Hence the heap's first timer
  * is the nearest of all. When the heap runs dry, the horizon moves to the beginning of the first
  * list that is not empty, and the timers of that list are placed anew, nearer.
@@ -351,7 +354,7 @@ enum {
 
 /* The lists. Those of the wheel come first, in the order of their time. */
 enum {
-    FRESH = LEVELS * DIGITS, /* armed while timers fire, to be placed afterwards */
+    FRESH = LEVELS * DIGITS, /* armed lately, and not placed yet */
     RUNNING,                 /* whose handler or finalizer is being called */
     DEAD,                    /* ended, waiting for their finalizer */
     DOOMED,                  /* the dead whose turn has come */
@@ -376,7 +379,6 @@ typedef struct {
 struct aeTimers {
     uint64_t horizon;
     uint64_t occupied[LEVELS]; /* no list of the wheel has timers unless its bit is set */
-    int passes;                /* how many calls of fireTimers are under way, nested */
     uint32_t heapLength;
 
     uint32_t slots;    /* how many there are, with those of the anchors */
@@ -535,7 +537,6 @@ static int moveHorizon(struct aeTimers *timers) {
 
     uint32_t value = lowestBit(timers->occupied[level]), list = level * DIGITS + value;
     timers->occupied[level] &= timers->occupied[level] - 1;
-    if (timers->nodes[list].next == list) return 1;
     uint64_t digits = timers->horizon >> level * DIGIT_BITS;
     timers->horizon = (digits - digits % DIGITS + value) << level * DIGIT_BITS;
     placeTimersOf(timers, list);
@@ -694,10 +695,7 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
     timer->clientData = clientData;
     node->hasFinalizer = finalizerProc != NULL;
     addToIndex(timers, slot);
-    if (timers->passes)
-        appendToList(timers, FRESH, slot);
-    else
-        placeTimer(timers, slot, timer->when);
+    appendToList(timers, FRESH, slot);
     if (!eventLoop->timeEventHead) eventLoop->timeEventHead = timer;
     return timer->id;
 }
@@ -769,25 +767,20 @@ static void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
     }
 }
 
-/* Fires what is due, each timer once. Answers how many. */
+/* Fires what is due, each timer once, and answers how many. What is armed meanwhile is placed by
+ * the next pass only, and does not fire in this one. A pass within a handler is one of its own. */
 static int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
 
-    /* A pass within a handler of another one is a pass of its own: what the outer one armed may
-     * fire in it. */
     placeTimersOf(timers, FRESH);
     uint64_t now = monotonicNow(0);
     int fired = 0;
-
-    timers->passes++;
     while (findNearest(timers) && timers->heap[0].when <= now) {
         uint32_t slot = timers->heap[0].slot;
         takeFromHeap(timers, slot);
         fireTimer(eventLoop, slot);
         fired++;
     }
-    timers->passes--;
-    if (!timers->passes) placeTimersOf(timers, FRESH);
     finalizeTimers(eventLoop);
     return fired;
 }

@@ -89,6 +89,12 @@ TEST(an_fd_at_or_past_setsize_is_refused_with_ERANGE) {
     add(fd, AE_READABLE, onRead, "A");
 }
 
+TEST(no_slots_are_made_for_a_number_that_is_not_open) {
+    int slots = loop->nevents;
+    assertRefused(SETSIZE - 1, AE_READABLE, EBADF);
+    assert_int_equal(loop->nevents, slots);
+}
+
 TEST(a_closed_fd_is_refused_with_EBADF_inside_the_call) {
     int fd = newPipe().out;
     shut(fd);
@@ -975,6 +981,26 @@ TEST(fault_2_an_fd_closed_and_deleted_while_a_copy_lives_can_be_registered_again
     assert_int_equal(look(), 0);
 }
 
+/* Closed numbers whose files live on in copies: epoll goes on to report them, beside the new owners
+ * of the numbers. So there may be more events than slots. */
+TEST(fault_2_files_that_outlive_their_numbers_do_not_overflow_the_batch) {
+    enum { SLOTS = 64 };
+    Pipe former = newReadyPipe(), latter = newReadyPipe();
+    int served = 0, numbers = 0;
+    deleteLoop();
+    loop = aeCreateEventLoop(SLOTS);
+    for (;; numbers++) {
+        int fd = newCopy(former.out, 3);
+        if (fd >= SLOTS) break;
+        add(fd, AE_READABLE, countFile, &served);
+        replaceFd(fd, latter.out);
+        add(fd, AE_READABLE, countFile, &served);
+    }
+    assert_true(2 * numbers > SLOTS);
+    assert_in_range(look(), numbers, SLOTS);
+    assert_in_range(served, numbers, SLOTS);
+}
+
 TEST(fault_2_deleting_an_fd_that_was_closed_is_fine) {
     Pipe old = newPipe(), ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
@@ -1293,6 +1319,7 @@ int main(void) {
         WITH_LOOP(the_latest_registration_sets_the_one_client_data_of_the_fd),
         WITH_LOOP(an_fd_at_or_past_setsize_is_refused_with_ERANGE),
         WITH_LOOP(a_closed_fd_is_refused_with_EBADF_inside_the_call),
+        WITH_LOOP(no_slots_are_made_for_a_number_that_is_not_open),
         WITH_LOOP(a_regular_file_is_refused_with_EPERM_under_epoll),
         WITH_LOOP(a_regular_file_is_always_ready_under_select),
         WITH_LOOP(a_refused_addition_leaves_the_registration_as_it_was),
@@ -1363,6 +1390,7 @@ int main(void) {
         WITH_LOOP(fault_2_the_reused_fd_may_have_other_events_than_before),
         WITH_LOOP(fault_2_the_former_events_do_not_come_back_with_the_number),
         WITH_LOOP(fault_2_an_fd_closed_and_deleted_while_a_copy_lives_can_be_registered_again),
+        WITH_LOOP(fault_2_files_that_outlive_their_numbers_do_not_overflow_the_batch),
         WITH_LOOP(fault_2_deleting_an_fd_that_was_closed_is_fine),
         WITH_LOOP(fault_2_a_number_reused_within_the_batch_without_deletion_works),
         WITH_LOOP(fault_4_a_number_between_nevents_and_setsize_has_no_events),

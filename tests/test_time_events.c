@@ -803,6 +803,25 @@ static void finalizeAndDelete(aeEventLoop *el, void *name) {
     assert_int_equal(aeDeleteTimeEvent(el, victim), expected);
 }
 
+static int successors;
+
+static void leaveSuccessor(aeEventLoop *el, void *name) {
+    onFinalize(el, name);
+    if (successors-- > 0)
+        aeDeleteTimeEvent(el, aeCreateTimeEvent(el, 10, neverTime, name, leaveSuccessor));
+}
+
+TEST(what_a_finalizer_deletes_is_finalized_by_a_later_pass) {
+    successors = 2;
+    aeDeleteTimeEvent(loop, aeCreateTimeEvent(loop, 10, neverTime, "A", leaveSuccessor));
+    for (int pass = 0; pass < 3; pass++) {
+        look();
+        assertJournal("~A");
+    }
+    look();
+    assertJournal("");
+}
+
 TEST(a_finalizer_may_delete_another_timer) {
     expected = AE_OK;
     aeCreateTimeEvent(loop, 0, onTime, "A", finalizeAndDelete);
@@ -1463,6 +1482,7 @@ int main(void) {
         FROZEN(deleting_the_loop_finalizes_a_thousand_timers_once),
         FROZEN(a_finalizer_may_create_timers),
         FROZEN(a_finalizer_may_create_timers_while_the_loop_is_deleted),
+        FROZEN(what_a_finalizer_deletes_is_finalized_by_a_later_pass),
         FROZEN(a_finalizer_may_delete_another_timer),
         FROZEN(a_finalizer_may_delete_another_timer_while_the_loop_is_deleted),
         FROZEN(a_finalizer_cannot_delete_its_own_timer),
