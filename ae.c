@@ -942,17 +942,22 @@ void aeSetDontWait(aeEventLoop *eventLoop, int noWait) {
         eventLoop->flags &= ~AE_DONT_WAIT;
 }
 
-/* The flag changes behind the compiler's back, under a signal handler or another thread. */
-static volatile int *stopFlag(aeEventLoop *eventLoop) {
-    return &eventLoop->stop;
-}
+/* The flag changes behind the compiler's back, under a signal handler or another thread. Nothing
+ * else depends on when it is seen. */
+#ifdef __GNUC__
+#define LOAD_STOP(eventLoop) __atomic_load_n(&(eventLoop)->stop, __ATOMIC_RELAXED)
+#define STORE_STOP(eventLoop, value) __atomic_store_n(&(eventLoop)->stop, value, __ATOMIC_RELAXED)
+#else
+#define LOAD_STOP(eventLoop) (*(volatile int *)&(eventLoop)->stop)
+#define STORE_STOP(eventLoop, value) (*(volatile int *)&(eventLoop)->stop = (value))
+#endif
 
 void aeStop(aeEventLoop *eventLoop) {
-    *stopFlag(eventLoop) = 1;
+    STORE_STOP(eventLoop, 1);
 }
 
 void aeMain(aeEventLoop *eventLoop) {
-    *stopFlag(eventLoop) = 0;
-    while (!*stopFlag(eventLoop))
+    STORE_STOP(eventLoop, 0);
+    while (!LOAD_STOP(eventLoop))
         aeProcessEvents(eventLoop, AE_ALL_EVENTS | AE_CALL_BEFORE_SLEEP | AE_CALL_AFTER_SLEEP);
 }
