@@ -5,6 +5,8 @@
 #   make examples         build/examples/*
 #   make deps             installs what the tests need
 #   make test             the tests, on every backend that can run here
+#   make dropin           Redis 7.0.15 and wrk 4.1.0 with our files in place of theirs (Debian)
+#   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
 #   make uninstall clean
@@ -29,7 +31,7 @@ EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/e
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps dropin dropin-redis install uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -67,6 +69,13 @@ test: examples
 
 lint:
 	@tests/lint.sh
+
+dropin:
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
+
+dropin-redis:
+	tests/dropin/redis.sh "$(REDIS_SRC)"
 
 build/ae.pc: Makefile
 	@mkdir -p build

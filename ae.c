@@ -246,8 +246,7 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = findSlot(eventLoop, fd);
     if (!slot) return;
 
-    /* The backend hears of no bit that is not set: it would fail on that one and leave the other.
-     */
+    /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
     int gone = slot->mask & mask & AE_BOTH;
     if (gone) aeApiDelEvent(eventLoop, fd, gone);
 
