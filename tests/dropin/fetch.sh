@@ -14,10 +14,7 @@ box=${2:-build/dropin}
 mkdir -p "$box/apt/lists/partial" "$box/apt/cache/archives/partial"
 box=$(cd "$box" && pwd)
 if [ ! -d "$box/$1" ]; then
-    {
-        echo "deb-src http://deb.debian.org/debian $release main"
-        echo "deb-src http://deb.debian.org/debian-security $release-security main"
-    } >"$box/apt/sources.list"
+    echo "deb-src http://deb.debian.org/debian $release main" >"$box/apt/sources.list"
     options="-q -o Dir::Etc::SourceList=$box/apt/sources.list -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists=$box/apt/lists -o Dir::Cache=$box/apt/cache -o APT::Sandbox::User=root"
     apt-get $options update >&2
