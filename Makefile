@@ -5,7 +5,7 @@
 #   make examples         build/examples/*
 #   make deps             installs what the tests need
 #   make test             the tests, on every backend that can run here
-#   make dropin           Redis 7.0.15 and wrk 4.1.0 with our files in place of theirs (Debian)
+#   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
@@ -72,6 +72,7 @@ lint:
 
 dropin:
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
 	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
 
 dropin-redis:
