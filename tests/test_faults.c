@@ -46,8 +46,6 @@ static int setUpFrozen(void **state) {
 
 /// Failures one by one ////////////////////////////////////////////////////////////////////////////
 
-/* BUG: the errno is what freeing left behind: newTimers cleans up with freeTimers, aeApiCreate of
- * epoll with AE_FREE, and neither keeps errno. */
 TEST(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM) {
     int blocks = liveBlocks(), fds = openFds(), n = 0;
     do {
@@ -67,7 +65,6 @@ TEST(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM) {
     assertLoopWorks(loop);
 }
 
-/* BUG: likewise, in aeApiCreate of epoll. */
 TEST(fault_5_a_loop_that_the_kernel_refuses_is_NULL_with_its_errno) {
     int blocks = liveBlocks(), fds = openFds();
     failNth(CREATE, 1, EMFILE);
@@ -259,13 +256,11 @@ static int liveThroughEach(CallKind kind, int error) {
     return 0;
 }
 
-/* BUG: the same errno as above. */
 TEST(fault_5_a_life_survives_the_failure_of_any_allocation) {
     freezeClock();
     assert_true(liveThroughEach(MEMORY, 0) > 5);
 }
 
-/* BUG: the same errno as above. */
 TEST(a_life_survives_the_failure_of_any_creation) {
     freezeClock();
     liveThroughEach(CREATE, EMFILE);
@@ -393,7 +388,9 @@ static void dieIfItFails(CallKind kind, int error, int flags) {
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
     aeCreateTimeEvent(loop, 10, neverTime, NULL, NULL);
     failAll(kind, error);
-    _exit(aeProcessEvents(loop, flags) == 1 ? 0 : 1);
+    int served = aeProcessEvents(loop, flags);
+    deleteLoop();
+    _exit(served == 1 ? 0 : 1);
 }
 
 /* Answers how the child ended, with what it said on stderr in lastWords. */
@@ -454,7 +451,6 @@ TEST(a_precise_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_
     assertDiesOf(PRECISE_WAIT, EINVAL, AE_ALL_EVENTS, NULL);
 }
 
-/* BUG: the line names epoll_wait, though it was epoll_pwait2 that failed. */
 TEST(a_precise_poll_that_fails_is_named_in_the_line) {
     if (!backendIs("epoll") || !countsMicroseconds()) SKIP("this backend has no epoll_pwait2");
     assertDiesOf(PRECISE_WAIT, EINVAL, AE_ALL_EVENTS, "epoll_pwait2");

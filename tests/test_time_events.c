@@ -149,7 +149,26 @@ static int assertDue(aeEventLoop *el, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
+/* Sets the frozen clock to this time, in nanoseconds. */
+static void setClockTo(long long nanoseconds) {
+    setClock(nanoseconds / 1000000000, nanoseconds % 1000000000);
+}
+
 TEST(a_timer_is_not_early_by_a_fraction_of_a_microsecond) {
+    for (long long fraction = 0; fraction < 2000; fraction += 37) {
+        int count = 0;
+        setClock(1000, 999998000 + fraction);
+        dueAt = clockNanoseconds() + 3000000;
+        add(3, assertDue, &count);
+        setClockTo(dueAt - 1);
+        assert_int_equal(look(), 0);
+        setClockTo(dueAt + 999);
+        assert_int_equal(look(), 1);
+        assert_int_equal(count, 1);
+    }
+}
+
+TEST(a_fraction_of_a_microsecond_takes_no_second_wait) {
     for (long long fraction = 0; fraction < 2000; fraction += 37) {
         int count = 0;
         setClock(1000, 999998000 + fraction);
@@ -157,7 +176,6 @@ TEST(a_timer_is_not_early_by_a_fraction_of_a_microsecond) {
         add(3, assertDue, &count);
         forgetCalls();
         assert_int_equal(iterate(), 1);
-        assert_int_equal(count, 1);
         assert_int_equal(callsOf(WAIT), 1);
     }
 }
@@ -1074,6 +1092,47 @@ TEST(passes_may_nest_to_any_depth) {
     assert_null(loop->timeEventHead);
 }
 
+static int nestAtOnce(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    aeProcessEvents(el, AE_TIME_EVENTS | AE_DONT_WAIT);
+    journal("back");
+    return AE_NOMORE;
+}
+
+TEST(answer_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one) {
+    add(0, nestAtOnce, "A");
+    advanceClock(2000);
+    add(0, onTimeAtOnce, "B");
+    assert_int_equal(look(), 1);
+    assertJournal("A B back");
+    assert_int_equal(look(), 1);
+    assertJournal("B");
+}
+
+TEST(a_timer_created_in_a_nested_pass_does_not_fire_in_the_outer_one) {
+    add(0, nestAtOnce, "A");
+    advanceClock(2000);
+    add(0, createDue, "B");
+    assert_int_equal(look(), 1);
+    assertJournal("A B back");
+    assert_int_equal(look(), 2);
+    assertJournal("new new");
+}
+
+static int createDueThenNest(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    aeCreateTimeEvent(el, 0, onTime, "new", NULL);
+    aeProcessEvents(el, AE_TIME_EVENTS | AE_DONT_WAIT);
+    journal("back");
+    return AE_NOMORE;
+}
+
+TEST(a_nested_pass_fires_a_due_timer_that_the_outer_handler_has_created) {
+    add(0, createDueThenNest, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A new back");
+}
+
 static int nestWaiting(aeEventLoop *el, long long id, void *name) {
     onTime(el, id, name);
     aeProcessEvents(el, AE_TIME_EVENTS);
@@ -1428,6 +1487,7 @@ int main(void) {
         FROZEN(a_timer_fires_at_its_deadline_and_not_a_microsecond_before),
         FROZEN(a_timer_fires_once_when_its_handler_answers_AE_NOMORE),
         FROZEN(a_timer_is_not_early_by_a_fraction_of_a_microsecond),
+        FROZEN(a_fraction_of_a_microsecond_takes_no_second_wait),
         FROZEN(a_repeating_timer_is_not_early_by_a_fraction_of_a_microsecond),
         WITH_LOOP(a_timer_is_never_early_by_the_real_clock),
         FROZEN(zero_milliseconds_are_due_at_once),
@@ -1501,6 +1561,9 @@ int main(void) {
         FROZEN(a_timer_that_deletes_itself_is_not_finalized_under_a_nested_pass),
         FROZEN(a_timer_deleted_by_another_in_a_nested_pass_is_finalized_after_it_returned),
         FROZEN(passes_may_nest_to_any_depth),
+        FROZEN(answer_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one),
+        FROZEN(a_timer_created_in_a_nested_pass_does_not_fire_in_the_outer_one),
+        FROZEN(a_nested_pass_fires_a_due_timer_that_the_outer_handler_has_created),
         FROZEN(a_nested_wait_does_not_count_the_running_timer),
         FROZEN(a_nested_wait_with_no_other_timer_has_no_limit),
         FROZEN(a_nested_wait_counts_a_timer_that_the_handler_has_created),
