@@ -118,6 +118,7 @@ static atomic_bool frozen;
 static struct timespec frozenNow;
 static _Atomic long long latestTimeout;
 static atomic_int largestBatch;
+static void (*waitWatcher)(long long microseconds);
 static uint64_t chance;
 
 int openFds(void) {
@@ -432,8 +433,13 @@ bool countsMicroseconds(void) {
 #endif
 }
 
+void watchWaits(void (*watcher)(long long microseconds)) {
+    waitWatcher = watcher;
+}
+
 /* Counts a wait and takes note of what it asks for. Answers whether it must fail. */
 static bool waitFails(CallKind kind, int room, long long microseconds) {
+    if (kind == WAIT && waitWatcher) waitWatcher(microseconds);
     latestTimeout = microseconds;
     if (room > largestBatch) largestBatch = room;
     return fails(kind);
