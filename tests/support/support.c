@@ -531,7 +531,7 @@ int supportKqueue(void) {
 
 int supportKevent(int kq, const struct kevent *changes, int changeCount, struct kevent *events,
                   int room, const struct timespec *timeout) {
-    if (changeCount > 0) {
+    if (changeCount > 0 || room == 0) { /* a wait has room for what it finds */
         if (fails(CHANGE)) return -1;
         return kevent(kq, changes, changeCount, events, room, timeout);
     }
