@@ -27,7 +27,9 @@ BACKEND_CPPFLAGS_select = -DAE_BACKEND_SELECT
 COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
 
 SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h
-EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo
+EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo \
+    build/examples/chat build/examples/signals
+HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
@@ -53,10 +55,20 @@ build/config: ALWAYS
 ALWAYS:
 	@:
 
-examples: $(EXAMPLES)
+examples: $(EXAMPLES) build/examples/threads build/examples/hiredis
 
-$(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c libae.a
+$(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c examples/chat.c \
+    examples/signals.c libae.a
 	$(COMPILE) -I. $(LDFLAGS) -o $@ examples/$(@F).c libae.a $(LDLIBS)
+
+build/examples/threads: examples/threads.c libae.a
+	$(COMPILE) -I. -pthread $(LDFLAGS) -o $@ examples/threads.c libae.a $(LDLIBS)
+
+# The one example that needs a library of others: without it, the rest is built all the same.
+build/examples/hiredis: examples/hiredis.c libae.a
+	@if echo '#include <hiredis/adapters/ae.h>' | $(CC) $(CPPFLAGS) -I. -E - >/dev/null 2>&1; then \
+	    set -x; $(COMPILE) -I. $(LDFLAGS) -o $@ examples/hiredis.c libae.a $(HIREDIS) $(LDLIBS); \
+	else echo "examples: hiredis is left out, there is no libhiredis-dev: run 'make deps'"; fi
 
 demo: build/examples/demo
 	build/examples/demo
