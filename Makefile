@@ -7,6 +7,7 @@
 #   make test             the tests, on every backend that can run here
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make dropin-hiredis   hiredis's own adapter and a real server, on every backend
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
 #   make uninstall clean
@@ -33,7 +34,7 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis install uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -86,9 +87,13 @@ dropin:
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
 	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
+	CC="$(CC)" tests/dropin/hiredis.sh
 
 dropin-redis:
 	tests/dropin/redis.sh "$(REDIS_SRC)"
+
+dropin-hiredis:
+	CC="$(CC)" tests/dropin/hiredis.sh
 
 build/ae.pc: Makefile
 	@mkdir -p build
