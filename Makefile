@@ -7,6 +7,7 @@
 #   make test             the tests, on every backend that can run here
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make dropin-hiredis   hiredis's own adapter and a real server, on every backend
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
 #   make uninstall clean
@@ -27,11 +28,13 @@ BACKEND_CPPFLAGS_select = -DAE_BACKEND_SELECT
 COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
 
 SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h
-EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo
+EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo \
+    build/examples/chat build/examples/signals
+HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis install uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -53,10 +56,20 @@ build/config: ALWAYS
 ALWAYS:
 	@:
 
-examples: $(EXAMPLES)
+examples: $(EXAMPLES) build/examples/threads build/examples/hiredis
 
-$(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c libae.a
+$(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c examples/chat.c \
+    examples/signals.c libae.a
 	$(COMPILE) -I. $(LDFLAGS) -o $@ examples/$(@F).c libae.a $(LDLIBS)
+
+build/examples/threads: examples/threads.c libae.a
+	$(COMPILE) -I. -pthread $(LDFLAGS) -o $@ examples/threads.c libae.a $(LDLIBS)
+
+# The one example that needs a library of others: without it, the rest is built all the same.
+build/examples/hiredis: examples/hiredis.c libae.a
+	@if echo '#include <hiredis/adapters/ae.h>' | $(CC) $(CPPFLAGS) -I. -E - >/dev/null 2>&1; then \
+	    set -x; $(COMPILE) -I. $(LDFLAGS) -o $@ examples/hiredis.c libae.a $(HIREDIS) $(LDLIBS); \
+	else echo "examples: hiredis is left out, there is no libhiredis-dev: run 'make deps'"; fi
 
 demo: build/examples/demo
 	build/examples/demo
@@ -74,9 +87,13 @@ dropin:
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
 	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
+	CC="$(CC)" tests/dropin/hiredis.sh
 
 dropin-redis:
 	tests/dropin/redis.sh "$(REDIS_SRC)"
+
+dropin-hiredis:
+	CC="$(CC)" tests/dropin/hiredis.sh
 
 build/ae.pc: Makefile
 	@mkdir -p build

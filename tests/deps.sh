@@ -4,36 +4,43 @@
 set -eu
 
 missing=
-printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' \
-    '#include <stdint.h>' '#include <cmocka.h>' 'int main(void) { return 0; }' |
-    ${CC:-cc} -x c - -lcmocka -o /dev/null 2>/dev/null || missing=cmocka
-for tool in curl wrk; do
+# has LIBRARY HEADER ...
+has() {
+    library=$1
+    shift
+    (for header in "$@"; do echo "#include <$header>"; done && echo 'int main(void) { return 0; }') |
+        ${CC:-cc} -x c - -l$library -o /dev/null 2>/dev/null || missing="$missing $library"
+}
+has cmocka stdarg.h stddef.h setjmp.h stdint.h cmocka.h
+has hiredis hiredis/async.h
+for tool in curl wrk redis-server redis-cli mandoc groff; do
     command -v $tool >/dev/null || missing="$missing $tool"
 done
 if [ -z "$missing" ]; then
-    echo "deps: cmocka, curl and wrk are there"
+    echo "deps: all of it is there"
     exit 0
 fi
 
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 install() {
-    echo "deps: missing:$(echo " $missing" | tr -s ' '). Running: $*"
+    echo "deps: missing:$missing. Running: $*"
     $sudo "$@"
 }
 if command -v apt-get >/dev/null; then
     $sudo apt-get update -q
-    install env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev curl wrk
+    install env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev curl wrk \
+        libhiredis-dev redis-server mandoc groff
 elif command -v dnf >/dev/null; then
     # wrk is not in Fedora's own collection; the tests that need it are left out then.
-    install dnf install -y libcmocka-devel curl
+    install dnf install -y libcmocka-devel curl hiredis-devel redis mandoc groff
 elif command -v apk >/dev/null; then
-    install apk add cmocka-dev curl wrk
+    install apk add cmocka-dev curl wrk hiredis-dev redis mandoc groff
 elif command -v brew >/dev/null; then
     sudo=
-    install brew install cmocka curl wrk
+    install brew install cmocka curl wrk hiredis redis mandoc groff
 elif command -v pkg >/dev/null && [ "$(uname)" = FreeBSD ]; then
-    install pkg install -y cmocka curl wrk
+    install pkg install -y cmocka curl wrk hiredis redis groff
 else
     echo "deps: no package manager that this script knows. Please install:$missing" >&2
     exit 1

@@ -35,6 +35,7 @@ test: FAILED: $*"
 
 run tests/embedding.sh
 run tests/integration.sh build/examples
+run tests/examples.sh build/examples
 for backend in $backends; do
     for suite in build/$backend/test_*; do
         case $suite in *.*) ;; *) run $suite ;; esac

@@ -1,0 +1,284 @@
+/* A chat room for telnet or nc: names, a line to all, an end to idle guests, and back-pressure.
+ *
+ *     cc -I. examples/chat.c ae.c anet.c -o chat
+ *     ./chat [port] [idle-seconds] [catch-up-seconds]
+ *
+ * What is said goes into the outbox of every guest; the before-sleep hook writes the outboxes once
+ * an iteration, so a guest to whom ten lines are due costs one write. Nobody is closed in the midst
+ * of a handler either: who has to go is marked, and the hook shows them out.
+ *
+ * When an outbox is half full, nobody is read until it has drained: TCP then makes all who talk
+ * wait for the one who does not listen (back-pressure). That one has some seconds to catch up.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#define _XOPEN_SOURCE 700
+#include "ae.h"
+#include "anet.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    MAX_FDS = 100000,
+    LONGEST_NAME = 20,
+    LONGEST_LINE = 400,
+    LONGEST_MESSAGE = LONGEST_LINE + LONGEST_NAME + 8,
+    OUTBOX = 64 * 1024,
+    ACCEPT_PAUSE_MS = 100
+};
+
+typedef struct Guest {
+    struct Guest *next, *prev;
+    int fd;
+    int isLeaving; /* the hook is to show them out */
+    int isBehind;  /* the outbox has been half full, and has not been empty since */
+    long long timer;
+    size_t nameLength; /* 0 until there is a name */
+    size_t lineLength, outStart, outEnd;
+    char name[LONGEST_NAME + 1], line[LONGEST_LINE + 1], out[OUTBOX];
+} Guest;
+
+static Guest *guests;
+static int idleMs = 300 * 1000, catchUpMs = 5000;
+static int behind; /* how many guests are; while there are any, nobody is read */
+
+static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask);
+
+/* Hangs up on whoever cannot be told of it any more. */
+static void giveUp(Guest *guest) {
+    guest->outStart = guest->outEnd = 0;
+    guest->isLeaving = 1;
+}
+
+static void listenToAll(aeEventLoop *loop) {
+    for (Guest *guest = guests; guest; guest = guest->next)
+        if (aeCreateFileEvent(loop, guest->fd, AE_READABLE, onReadable, guest) == AE_ERR)
+            giveUp(guest);
+}
+
+static void listenToNobody(aeEventLoop *loop) {
+    for (Guest *guest = guests; guest; guest = guest->next)
+        aeDeleteFileEvent(loop, guest->fd, AE_READABLE);
+}
+
+/* A deadline takes the place of the one before. Both calls take constant time. */
+static int onDeadline(aeEventLoop *loop, long long id, void *clientData);
+
+static void giveTime(aeEventLoop *loop, Guest *guest, int milliseconds) {
+    aeDeleteTimeEvent(loop, guest->timer);
+    guest->timer = aeCreateTimeEvent(loop, milliseconds, onDeadline, guest, NULL);
+    if (guest->timer == AE_ERR) giveUp(guest); /* no guest without a deadline */
+}
+
+static void fellBehind(aeEventLoop *loop, Guest *guest) {
+    guest->isBehind = 1;
+    if (behind++ == 0) listenToNobody(loop);
+    giveTime(loop, guest, catchUpMs);
+}
+
+static void caughtUp(aeEventLoop *loop, Guest *guest) {
+    guest->isBehind = 0;
+    if (--behind == 0) listenToAll(loop);
+    giveTime(loop, guest, idleMs);
+}
+
+static void tell(aeEventLoop *loop, Guest *guest, const char *message, size_t length) {
+    if (guest->isLeaving) return;
+    if (guest->outStart > 0) {
+        guest->outEnd -= guest->outStart;
+        memmove(guest->out, guest->out + guest->outStart, guest->outEnd);
+        guest->outStart = 0;
+    }
+    if (length > OUTBOX - guest->outEnd) {
+        giveUp(guest);
+        return;
+    }
+    memcpy(guest->out + guest->outEnd, message, length);
+    guest->outEnd += length;
+    if (guest->outEnd > OUTBOX / 2 && !guest->isBehind) fellBehind(loop, guest);
+}
+
+/* Tells `to`, or when that is NULL, all who have a name. */
+static void say(aeEventLoop *loop, Guest *to, const char *format, ...) {
+    char message[LONGEST_MESSAGE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof(message)) return; /* no message is so long */
+    if (to) tell(loop, to, message, (size_t)length);
+    for (Guest *guest = to ? NULL : guests; guest; guest = guest->next)
+        if (guest->nameLength) tell(loop, guest, message, (size_t)length);
+}
+
+static int onDeadline(aeEventLoop *loop, long long id, void *clientData) {
+    Guest *guest = clientData;
+    AE_NOTUSED(id);
+    if (!guest->isBehind && behind) return idleMs; /* we do not listen: no fault of theirs */
+    guest->timer = AE_ERR;
+    if (!guest->isBehind) say(loop, guest, "* You have been silent for too long.\n");
+    guest->isLeaving = 1;
+    return AE_NOMORE;
+}
+
+/* A name is a word, and nobody else's. */
+static void introduce(aeEventLoop *loop, Guest *guest) {
+    int isGood = guest->lineLength > 0 && guest->lineLength <= LONGEST_NAME;
+    for (size_t i = 0; i < guest->lineLength; i++)
+        if (guest->line[i] == ' ' || guest->line[i] == '/') isGood = 0;
+    for (Guest *other = guests; isGood && other; other = other->next)
+        if (strcmp(other->name, guest->line) == 0) isGood = 0;
+    if (!isGood) {
+        say(loop, guest, "* That is no name, or somebody's. What is yours?\n");
+        return;
+    }
+    memcpy(guest->name, guest->line, guest->lineLength + 1);
+    guest->nameLength = guest->lineLength;
+    say(loop, NULL, "* %s is here.\n", guest->name);
+}
+
+static void tellWhoIsHere(aeEventLoop *loop, Guest *guest) {
+    for (Guest *other = guests; other && !guest->isBehind; other = other->next)
+        if (other->nameLength) say(loop, guest, "* %s\n", other->name);
+}
+
+static void onLine(aeEventLoop *loop, Guest *guest) {
+    guest->line[guest->lineLength] = '\0';
+    if (!guest->nameLength)
+        introduce(loop, guest);
+    else if (strcmp(guest->line, "/who") == 0)
+        tellWhoIsHere(loop, guest);
+    else if (strcmp(guest->line, "/quit") == 0)
+        guest->isLeaving = 1;
+    else if (guest->lineLength > 0)
+        say(loop, NULL, "%s: %s\n", guest->name, guest->line);
+    guest->lineLength = 0;
+}
+
+/* What would move the cursor on somebody else's terminal is dropped, and so is the return of a
+ * telnet. A line that is too long goes on in the next one. */
+static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    Guest *guest = clientData;
+    unsigned char input[512];
+    AE_NOTUSED(mask);
+    ssize_t length = read(fd, input, sizeof(input));
+    if (length == -1 && (errno == EAGAIN || errno == EINTR)) return;
+    if (length <= 0) {
+        giveUp(guest);
+        return;
+    }
+    giveTime(loop, guest, idleMs);
+    for (ssize_t i = 0; i < length && !guest->isLeaving; i++) {
+        if (input[i] >= ' ' && input[i] != 0x7f) guest->line[guest->lineLength++] = (char)input[i];
+        if (input[i] == '\n' || guest->lineLength == LONGEST_LINE) onLine(loop, guest);
+    }
+}
+
+/* Writes as much as goes; the rest when there is room again. */
+static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    Guest *guest = clientData;
+    AE_NOTUSED(mask);
+    ssize_t length = write(fd, guest->out + guest->outStart, guest->outEnd - guest->outStart);
+    if (length == -1 && errno != EAGAIN && errno != EINTR) {
+        giveUp(guest);
+        return;
+    }
+    if (length > 0) guest->outStart += (size_t)length;
+    if (guest->outStart < guest->outEnd) {
+        if (aeCreateFileEvent(loop, fd, AE_WRITABLE, onWritable, guest) == AE_ERR) giveUp(guest);
+        return;
+    }
+    guest->outStart = guest->outEnd = 0;
+    aeDeleteFileEvent(loop, fd, AE_WRITABLE);
+    if (guest->isBehind) caughtUp(loop, guest);
+}
+
+static void showOut(aeEventLoop *loop, Guest *guest) {
+    if (guest->next) guest->next->prev = guest->prev;
+    if (guest->prev)
+        guest->prev->next = guest->next;
+    else
+        guests = guest->next;
+    if (guest->isBehind && --behind == 0) listenToAll(loop);
+    if (guest->nameLength) say(loop, NULL, "* %s has left.\n", guest->name);
+    aeDeleteTimeEvent(loop, guest->timer);
+    aeDeleteFileEvent(loop, guest->fd, AE_READABLE | AE_WRITABLE);
+    close(guest->fd);
+    free(guest);
+}
+
+/* Whoever leaves gives the others something to be told, so that it begins anew. */
+static void beforeSleep(aeEventLoop *loop) {
+    Guest *guest = guests;
+    while (guest) {
+        if (guest->outEnd > 0 && !(aeGetFileEvents(loop, guest->fd) & AE_WRITABLE))
+            onWritable(loop, guest->fd, guest, AE_WRITABLE);
+        Guest *next = guest->next;
+        if (guest->isLeaving) {
+            showOut(loop, guest);
+            next = guests;
+        }
+        guest = next;
+    }
+}
+
+static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask);
+
+static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
+    AE_NOTUSED(id);
+    if (aeCreateFileEvent(loop, *(int *)clientData, AE_READABLE, onNewcomer, clientData) == AE_ERR)
+        return ACCEPT_PAUSE_MS;
+    return AE_NOMORE;
+}
+
+/* Out of fds the listener stays readable, and the loop would spin: let it rest for a while. */
+static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask) {
+    int fd = anetTcpAccept(NULL, listener, NULL, 0, NULL);
+    AE_NOTUSED(mask);
+    if (fd == ANET_ERR) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && !anetAcceptFailureNeedsRetry(errno) &&
+            aeCreateTimeEvent(loop, ACCEPT_PAUSE_MS, resumeAccepting, clientData, NULL) != AE_ERR)
+            aeDeleteFileEvent(loop, listener, AE_READABLE);
+        return;
+    }
+    Guest *guest = malloc(sizeof(*guest));
+    if (!guest || (!behind && aeCreateFileEvent(loop, fd, AE_READABLE, onReadable, guest))) {
+        free(guest);
+        close(fd);
+        return;
+    }
+    memset(guest, 0, offsetof(Guest, out));
+    guest->fd = fd;
+    guest->timer = AE_ERR;
+    guest->next = guests;
+    if (guests) guests->prev = guest;
+    guests = guest;
+    giveTime(loop, guest, idleMs);
+    say(loop, guest, "* Welcome. What is your name?\n");
+}
+
+int main(int argc, char **argv) {
+    char host[] = "127.0.0.1";
+    int port = argc > 1 ? atoi(argv[1]) : 0, listener;
+    if (argc > 2) idleMs = atoi(argv[2]) * 1000;
+    if (argc > 3) catchUpMs = atoi(argv[3]) * 1000;
+    aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
+    listener = anetTcpServer(NULL, port, host, 511);
+    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone shall fail, not kill */
+    if (!loop || listener == ANET_ERR || anetNonBlock(NULL, listener) == ANET_ERR ||
+        aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, &listener) == AE_ERR ||
+        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR) {
+        perror("chat");
+        return 1;
+    }
+    aeSetBeforeSleepProc(loop, beforeSleep);
+    printf("chat: listening on 127.0.0.1:%d\n", port);
+    fflush(stdout);
+    aeMain(loop);
+}

@@ -1,0 +1,247 @@
+/* A server that shuts down cleanly: on SIGINT or SIGTERM it takes no new connections and no new
+ * requests, finishes what it has begun, and exits with 0. A second signal of the same kind ends it
+ * at once.
+ *
+ *     cc -I. examples/signals.c ae.c anet.c -o signals && ./signals [port] [work-ms] [grace-ms]
+ *
+ * A request is a line; the answer comes after some time of "work". What is not done when the grace
+ * is over is cut off, and the exit status is 1.
+ *
+ * A signal handler may do next to nothing: no malloc, no printf, no call of this library but
+ * aeStop, which would not wait for the work. So ours writes the number of the signal into a pipe
+ * that the loop reads (the self-pipe). A flag alone would not do: a signal that comes after the
+ * flag was looked at, but before the wait began, would not end the wait.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#define _XOPEN_SOURCE 700
+#include "ae.h"
+#include "anet.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MAX_FDS = 10000, LONGEST_LINE = 512, ACCEPT_PAUSE_MS = 100 };
+
+/* In turn: it is read until there is a line; it works; it is written until the line is out. */
+typedef struct Connection {
+    struct Connection *next, *prev;
+    int fd, isDone; /* nothing but the peer's hang-up is waited for */
+    long long work; /* the timer, AE_ERR when there is none */
+    size_t length, lineLength, written;
+    char buffer[LONGEST_LINE];
+} Connection;
+
+static Connection *connections;
+static int listener, workMs = 100, graceMs = 5000, isStopping, status;
+static int signalPipe[2];
+
+static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask);
+
+static void closeConnection(aeEventLoop *loop, Connection *c) {
+    if (c->next) c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        connections = c->next;
+    aeDeleteTimeEvent(loop, c->work);
+    aeDeleteFileEvent(loop, c->fd, AE_READABLE | AE_WRITABLE);
+    close(c->fd);
+    free(c);
+    if (isStopping && !connections) aeStop(loop);
+}
+
+static void onHangUp(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    char ignored[4096];
+    AE_NOTUSED(mask);
+    ssize_t length = read(fd, ignored, sizeof(ignored));
+    if (length > 0 || (length == -1 && (errno == EAGAIN || errno == EINTR))) return;
+    closeConnection(loop, clientData);
+}
+
+/* A close with something left to read would make TCP drop what the peer has not yet got of our
+ * answers. So tell the peer that there will be no more, and wait for the answer to that. */
+static void finishConnection(aeEventLoop *loop, Connection *c) {
+    c->isDone = 1;
+    if (shutdown(c->fd, SHUT_WR) == -1 ||
+        aeCreateFileEvent(loop, c->fd, AE_READABLE, onHangUp, c) == AE_ERR)
+        closeConnection(loop, c);
+}
+
+/// Requests ///////////////////////////////////////////////////////////////////////////////////////
+
+static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask);
+
+static int onWorkDone(aeEventLoop *loop, long long id, void *clientData) {
+    Connection *c = clientData;
+    AE_NOTUSED(id);
+    c->work = AE_ERR;
+    if (aeCreateFileEvent(loop, c->fd, AE_WRITABLE, onWritable, c) == AE_ERR)
+        closeConnection(loop, c);
+    return AE_NOMORE;
+}
+
+/* While it works, nothing is read. So one line at a time is under way, however many were sent. */
+static void beginWork(aeEventLoop *loop, Connection *c) {
+    char *end = memchr(c->buffer, '\n', c->length);
+    if (!end && c->length < sizeof(c->buffer)) return;
+    c->lineLength = end ? (size_t)(end - c->buffer) + 1 : sizeof(c->buffer);
+    c->written = 0;
+    aeDeleteFileEvent(loop, c->fd, AE_READABLE);
+    c->work = aeCreateTimeEvent(loop, workMs, onWorkDone, c, NULL);
+    if (c->work == AE_ERR) closeConnection(loop, c);
+}
+
+static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    Connection *c = clientData;
+    AE_NOTUSED(mask);
+    ssize_t length = read(fd, c->buffer + c->length, sizeof(c->buffer) - c->length);
+    if (length == -1 && (errno == EAGAIN || errno == EINTR)) return;
+    if (length <= 0) {
+        closeConnection(loop, c);
+        return;
+    }
+    c->length += (size_t)length;
+    beginWork(loop, c);
+}
+
+static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    Connection *c = clientData;
+    AE_NOTUSED(mask);
+    ssize_t length = write(fd, c->buffer + c->written, c->lineLength - c->written);
+    if (length == -1 && (errno == EAGAIN || errno == EINTR)) return;
+    if (length > 0) c->written += (size_t)length;
+    if (length > 0 && c->written < c->lineLength) return;
+
+    /* Answered. The next line may be here already. */
+    aeDeleteFileEvent(loop, fd, AE_WRITABLE);
+    c->length -= c->lineLength;
+    memmove(c->buffer, c->buffer + c->lineLength, c->length);
+    if (length >= 0 && isStopping)
+        finishConnection(loop, c);
+    else if (length == -1 || aeCreateFileEvent(loop, fd, AE_READABLE, onReadable, c) == AE_ERR)
+        closeConnection(loop, c);
+    else
+        beginWork(loop, c);
+}
+
+/// Newcomers //////////////////////////////////////////////////////////////////////////////////////
+
+static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask);
+
+static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
+    AE_NOTUSED(id), AE_NOTUSED(clientData);
+    if (isStopping) return AE_NOMORE;
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR)
+        return ACCEPT_PAUSE_MS;
+    return AE_NOMORE;
+}
+
+/* Out of fds the listener stays readable, and the loop would spin: let it rest for a while. */
+static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    int peer = anetTcpAccept(NULL, fd, NULL, 0, NULL);
+    AE_NOTUSED(clientData), AE_NOTUSED(mask);
+    if (peer == ANET_ERR) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && !anetAcceptFailureNeedsRetry(errno) &&
+            aeCreateTimeEvent(loop, ACCEPT_PAUSE_MS, resumeAccepting, NULL, NULL) != AE_ERR)
+            aeDeleteFileEvent(loop, fd, AE_READABLE);
+        return;
+    }
+    Connection *c = calloc(1, sizeof(*c));
+    if (!c || aeCreateFileEvent(loop, peer, AE_READABLE, onReadable, c) == AE_ERR) {
+        free(c);
+        close(peer);
+        return;
+    }
+    c->fd = peer;
+    c->work = AE_ERR;
+    c->next = connections;
+    if (connections) connections->prev = c;
+    connections = c;
+}
+
+/// Shutdown ///////////////////////////////////////////////////////////////////////////////////////
+
+/* A write to a pipe is one of the calls that a signal handler may make, as signal-safety(7) says. A
+ * full pipe has enough in it to wake the loop. */
+static void onSignal(int number) {
+    int error = errno;
+    char byte = (char)number;
+    ssize_t written = write(signalPipe[1], &byte, 1);
+    AE_NOTUSED(written);
+    errno = error;
+}
+
+static int onGraceOver(aeEventLoop *loop, long long id, void *clientData) {
+    AE_NOTUSED(id), AE_NOTUSED(clientData);
+    for (Connection *c = connections; c; c = c->next)
+        if (!c->isDone) status = 1;
+    aeStop(loop);
+    return AE_NOMORE;
+}
+
+/* Those who wait for us to answer keep their connection until we have. */
+static void shutDown(aeEventLoop *loop) {
+    if (isStopping) return;
+    isStopping = 1;
+    aeDeleteFileEvent(loop, listener, AE_READABLE);
+    close(listener);
+    if (!connections) aeStop(loop);
+    for (Connection *c = connections, *next; c; c = next) {
+        next = c->next;
+        if (aeGetFileEvents(loop, c->fd) & AE_READABLE) finishConnection(loop, c);
+    }
+    if (connections && aeCreateTimeEvent(loop, graceMs, onGraceOver, NULL, NULL) == AE_ERR)
+        onGraceOver(loop, AE_ERR, NULL);
+}
+
+static void onSignalByte(aeEventLoop *loop, int fd, void *clientData, int mask) {
+    char number;
+    AE_NOTUSED(clientData), AE_NOTUSED(mask);
+    shutDown(loop);
+    while (read(fd, &number, 1) == 1) printf("signals: got signal %d\n", number);
+    fflush(stdout);
+}
+
+static int catchSignals(aeEventLoop *loop) {
+    struct sigaction action = {.sa_handler = onSignal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    if (anetPipe(signalPipe, O_NONBLOCK, O_NONBLOCK) == -1 ||
+        aeCreateFileEvent(loop, signalPipe[0], AE_READABLE, onSignalByte, NULL) == AE_ERR)
+        return AE_ERR;
+    /* A write to a connection that is gone shall fail, not kill. */
+    if (sigaction(SIGPIPE, &ignore, NULL) == -1 || sigaction(SIGINT, &action, NULL) == -1 ||
+        sigaction(SIGTERM, &action, NULL) == -1)
+        return AE_ERR;
+    return AE_OK;
+}
+
+int main(int argc, char **argv) {
+    char host[] = "127.0.0.1";
+    int port = argc > 1 ? atoi(argv[1]) : 0;
+    if (argc > 2) workMs = atoi(argv[2]);
+    if (argc > 3) graceMs = atoi(argv[3]);
+    aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
+    listener = anetTcpServer(NULL, port, host, 511);
+    if (!loop || listener == ANET_ERR || anetNonBlock(NULL, listener) == ANET_ERR ||
+        aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR ||
+        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR || catchSignals(loop) == AE_ERR) {
+        perror("signals");
+        return 1;
+    }
+    printf("signals: listening on 127.0.0.1:%d\n", port);
+    fflush(stdout);
+    aeMain(loop);
+
+    while (connections) closeConnection(loop, connections);
+    aeDeleteEventLoop(loop);
+    close(signalPipe[0]);
+    close(signalPipe[1]);
+    puts(status == 0 ? "signals: all done" : "signals: out of time");
+    return status;
+}

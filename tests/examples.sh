@@ -1,0 +1,329 @@
+#!/bin/bash
+# The examples that integration.sh leaves: chat, hiredis, threads and signals, each under clients as
+# it will meet them. Prints a line for each behaviour.
+#
+#     tests/examples.sh DIRECTORY     where the examples are
+set -u
+cd "$(dirname "$0")/.."
+examples=$(cd "$1" && pwd) || exit 1
+. tests/support/check.sh
+servers=
+trap 'kill -KILL $servers 2>/dev/null; wait 2>/dev/null; rm -rf "$box"' EXIT
+
+# Starts an example on a free port. Sets `port` and `pid`.
+serve() {
+    local name=$1
+    shift
+    : >"$box/$name.out"
+    "$examples/$name" 0 "$@" >"$box/$name.out" 2>"$box/$name.err" &
+    pid=$!
+    servers="$servers $pid"
+    for _ in $(seq 500); do
+        port=$(sed -n 's/.*listening on 127.0.0.1://p' "$box/$name.out")
+        [ -n "$port" ] && return
+        kill -0 $pid || break
+        sleep 0.02
+    done
+    echo "examples: $name does not start" >&2
+    exit 1
+}
+
+# What is still alive and has not complained.
+is_well() {
+    kill -0 $1 && [ ! -s "$box/$2.err" ]
+}
+
+# Connects, and puts the fd into the variable named.
+dial() {
+    exec {new}<>/dev/tcp/127.0.0.1/$port && printf -v "$1" %s "$new"
+}
+
+# Reads lines from an fd until one is as wanted.
+hears() {
+    while read -r -t 60 -u $1 line; do
+        [ "$line" != "$2" ] || return 0
+        echo "heard: $line"
+    done
+    echo "never heard: $2"
+    return 1
+}
+
+## chat
+
+# Joins as $2, with the fd in the variable $1.
+join() {
+    dial $1 && hears ${!1} '* Welcome. What is your name?' && echo "$2" >&${!1} &&
+        hears ${!1} "* $2 is here."
+}
+
+a_line_reaches_all_with_the_name_of_who_said_it() {
+    join ann ann && join bob bob && hears $ann '* bob is here.' || return 1
+    printf 'hello, bob\r\n' >&$ann
+    hears $ann 'ann: hello, bob' && hears $bob 'ann: hello, bob'
+}
+
+a_line_may_come_in_pieces_and_several_at_once() {
+    join ann ann || return 1
+    for piece in 'o' 'n' 'e\ntw' 'o\n\nthree\n'; do printf "$piece" >&$ann; done
+    for word in one two three; do
+        read -r -t 60 -u $ann line && [ "$line" = "ann: $word" ] || return 1
+    done
+}
+
+a_name_is_a_word_and_nobody_elses() {
+    join ann ann && dial bob && hears $bob '* Welcome. What is your name?' || return 1
+    for bad in ann 'two words' '' /quit a-name-of-twenty-one-ch; do
+        echo "$bad" >&$bob
+        read -r -t 60 -u $bob line && [ "$line" = "* That is no name, or somebody's. What is yours?" ] ||
+            return 1
+    done
+    echo bob >&$bob
+    hears $bob '* bob is here.'
+}
+
+nobody_moves_the_cursor_of_others() {
+    join ann ann && join bob bob || return 1
+    printf '\033[2Jboo\b\177\a, \303\244h\n' >&$ann
+    hears $bob $'ann: [2Jboo, \303\244h'
+}
+
+a_line_that_is_too_long_goes_on_in_the_next() {
+    join ann ann && join bob bob || return 1
+    long=$(head -c 400 /dev/zero | tr '\0' x)
+    echo "${long}y" >&$ann
+    hears $bob "ann: $long" && hears $bob 'ann: y'
+}
+
+who_leaves_is_missed_however_they_leave() {
+    join ann ann && join bob bob && join eve eve || return 1
+    echo /quit >&$bob
+    hears $ann '* bob has left.' || return 1
+    timeout 60 cat <&$bob || return 1
+    exec {eve}>&-
+    hears $ann '* eve has left.' || return 1
+    echo /who >&$ann
+    read -r -t 60 -u $ann line && [ "$line" = '* ann' ]
+}
+
+# Idle for a second from what was said last.
+who_is_silent_is_shown_out_in_time() {
+    join ann ann || return 1
+    begin=$(date +%s%N)
+    echo hello >&$ann
+    hears $ann '* You have been silent for too long.' || return 1
+    [ $(($(date +%s%N) - begin)) -ge 1000000000 ] || return 1
+    ! timeout 60 cat <&$ann | grep .
+}
+
+lines=60000
+sayings() {
+    seq -f "%06.0f $(head -c 390 /dev/zero | tr '\0' x)" $lines
+}
+
+# ann says more than all buffers on the way hold, while deaf does not read, and hears herself in
+# $box/ann.
+talk_past_the_deaf() {
+    join deaf deaf && join ann ann || return 1
+    : >"$box/ann"
+    sayings >&$ann &
+    saying=$!
+    timeout 120 head -n $lines <&$ann >"$box/ann" &
+    hearing=$!
+}
+
+# She is stopped half-way. As soon as deaf listens, all of it gets through, to both.
+talkers_wait_for_who_does_not_listen() {
+    talk_past_the_deaf || return 1
+    size=-1
+    until now=$(stat -c %s "$box/ann") && [ $now = $size ] && [ $now -gt 0 ]; do
+        size=$now
+        sleep 0.5
+    done
+    kill -0 $hearing || return 1
+    timeout 120 head -n $lines <&$deaf | grep -v '^\*' >"$box/deaf"
+    wait $saying && wait $hearing || return 1
+    sayings | sed 's/^/ann: /' >"$box/all"
+    cmp "$box/ann" "$box/all" && [ "$(wc -l <"$box/deaf")" -ge $((lines - 2)) ] &&
+        head -n "$(wc -l <"$box/deaf")" "$box/all" | cmp - "$box/deaf"
+}
+
+who_never_listens_is_shown_out() {
+    talk_past_the_deaf || return 1
+    wait $saying && wait $hearing || return 1
+    grep -q '^\* deaf has left\.$' "$box/ann"
+}
+
+chat() {
+    serve chat
+    check "chat: a line reaches all, with the name of who said it" \
+        a_line_reaches_all_with_the_name_of_who_said_it
+    check "chat: a line may come in pieces, and several at once" \
+        a_line_may_come_in_pieces_and_several_at_once
+    check "chat: a name is a word, and nobody else's" a_name_is_a_word_and_nobody_elses
+    check "chat: nobody moves the cursor of others" nobody_moves_the_cursor_of_others
+    check "chat: a line that is too long goes on in the next" \
+        a_line_that_is_too_long_goes_on_in_the_next
+    check "chat: who leaves is missed, however they leave" who_leaves_is_missed_however_they_leave
+    check "chat is well after all that" is_well $pid chat
+    serve chat 1
+    check "chat: who is silent is shown out in time" who_is_silent_is_shown_out_in_time
+    serve chat 300 300
+    check "chat: talkers wait for who does not listen" talkers_wait_for_who_does_not_listen
+    check "chat is well after that" is_well $pid chat
+    serve chat 300 1
+    check "chat: who never listens is shown out" who_never_listens_is_shown_out
+    check "chat is well after that, too" is_well $pid chat
+}
+
+## threads
+
+threads_share_the_visitors_and_count_them() {
+    for _ in $(seq 100); do
+        dial visitor && timeout 60 cat <&$visitor && exec {visitor}>&- || return 1
+    done >"$box/greetings"
+    sort "$box/greetings" | uniq -c | tee "$box/counts"
+    [ "$(grep -c '^thread [0-3]$' "$box/greetings")" = 100 ] && [ "$(wc -l <"$box/counts")" -gt 1 ] ||
+        return 1
+    sed 's/ *\([0-9]*\) \(thread .\)/threads: \2 had \1 visitors/' "$box/counts" >"$box/told"
+}
+
+# $pid has ended since: what it has said is compared with what the visitors have seen.
+threads_told_what_the_visitors_saw() {
+    grep -q '^threads: 100 visitors$' "$box/threads.out" && [ ! -s "$box/threads.err" ] &&
+        grep -vE ' had 0 |listening|^threads: 100' "$box/threads.out" | sort | diff - "$box/told"
+}
+
+threads() {
+    serve threads 4
+    check "threads: all share the visitors" threads_share_the_visitors_and_count_them
+    kill -TERM $pid
+    wait $pid
+    status=$?
+    check "threads: a signal ends all of them" [ $status = 0 ]
+    check "threads: the counts of all come together" threads_told_what_the_visitors_saw
+}
+
+## signals
+
+# Until the server has read all that was sent to it. Then it has begun with the first line.
+all_is_read() {
+    local queues
+    for _ in $(seq 3000); do
+        queues=$(awk -v port=":$(printf %04X $port)" '$4 == "01" && substr($2, 9) == port { print $5 }' \
+            /proc/net/tcp)
+        [ -z "$(echo "$queues" | grep -v ':00000000$')" ] && return
+        sleep 0.02
+    done
+    return 1
+}
+
+lines_are_answered_one_after_the_other() {
+    dial client && printf 'one\ntwo\nthr' >&$client &&
+        hears $client one && hears $client two &&
+        echo ee >&$client && hears $client three
+}
+
+# With the first answer the second line is under way; a hundred would take ten seconds.
+what_is_begun_is_finished_and_nothing_else() {
+    dial idle && dial client && seq 100 >&$client && hears $client 1 || return 1
+    kill -TERM $pid
+    [ -z "$(timeout 60 cat <&$idle)" ] && timeout 60 cat <&$client >"$box/answers" || return 1
+    count=$(wc -l <"$box/answers")
+    [ $count -ge 1 ] && [ $count -lt 99 ] && seq 2 $((count + 1)) | diff - "$box/answers"
+}
+
+nobody_else_is_let_in() {
+    ! dial client
+}
+
+signals() {
+    serve signals 100
+    check "signals: lines are answered one after the other" lines_are_answered_one_after_the_other
+    check "signals: what is begun is finished, and nothing else" \
+        what_is_begun_is_finished_and_nothing_else
+    wait $pid
+    status=$?
+    check "signals: then it ends well" [ $status = 0 ]
+    check "signals: and says so" grep -qx 'signals: all done' "$box/signals.out"
+
+    serve signals 600000 1
+    dial client && echo one >&$client
+    check "signals: work begins" all_is_read
+    kill -INT $pid
+    wait $pid
+    status=$?
+    check "signals: what takes too long is cut off" [ $status = 1 ]
+    check "signals: which is told" grep -qx 'signals: out of time' "$box/signals.out"
+    check "signals: no word of complaint" [ ! -s "$box/signals.err" ]
+    exec {client}>&-
+
+    serve signals 600000 600000
+    dial client && echo one >&$client
+    check "signals: work begins again" all_is_read
+    kill -TERM $pid
+    until grep -q 'got signal 15' "$box/signals.out" || ! kill -0 $pid; do sleep 0.02; done
+    check "signals: nobody else is let in" nobody_else_is_let_in
+    kill -TERM $pid
+    wait $pid 2>/dev/null
+    status=$?
+    check "signals: the second signal ends it at once" [ $status = $((128 + 15)) ]
+    exec {client}>&-
+}
+
+## hiredis
+
+# Sets `port` and `redis`.
+start_redis() {
+    for _ in $(seq 50); do
+        port=$((RANDOM % 20000 + 20000))
+        : >"$box/redis.log"
+        redis-server --port $port --bind 127.0.0.1 --save '' --dir "$box" >"$box/redis.log" 2>&1 &
+        redis=$!
+        servers="$servers $redis"
+        while kill -0 $redis 2>/dev/null; do
+            ! grep -q 'Ready to accept connections' "$box/redis.log" || return 0
+            sleep 0.02
+        done
+    done
+    cat "$box/redis.log"
+    echo "examples: redis-server does not start" >&2
+    exit 1
+}
+
+it_sets_gets_publishes_and_hears_of_it() {
+    "$examples/hiredis" $port >"$box/out" 2>"$box/err"
+    [ $? = 0 ] && [ ! -s "$box/err" ] || { cat "$box/err" && return 1; }
+    printf '%s\n' subscribed set 'got "hello"' | diff - <(head -n 3 "$box/out") &&
+        printf '%s\n' 'news: "hello"' 'published to 1' | diff - <(tail -n +4 "$box/out" | sort)
+}
+
+it_fails_and_says() {
+    "$examples/hiredis" $port >"$box/out" 2>"$box/err"
+    [ $? = 1 ] && cat "$box/err" && grep -q "$1" "$box/err"
+}
+
+hiredis() {
+    for need in "$examples/hiredis" "$(command -v redis-server)" "$(command -v redis-cli)"; do
+        [ -x "$need" ] && continue
+        leave_out hiredis "libhiredis-dev or redis-server is not there"
+        return
+    done
+    start_redis
+    check "hiredis: it sets, gets, publishes, and hears of it" it_sets_gets_publishes_and_hears_of_it
+    redis-cli -p $port config set requirepass secret >/dev/null
+    check "hiredis: an error of the server is told" it_fails_and_says NOAUTH
+    redis-cli -p $port -a secret --no-auth-warning config set requirepass '' >/dev/null
+    kill -STOP $redis
+    check "hiredis: a server that is silent is not waited for for ever" it_fails_and_says 'gave up'
+    kill -CONT $redis
+    check "hiredis: all is well again" it_sets_gets_publishes_and_hears_of_it
+    kill -TERM $redis
+    wait $redis
+    check "hiredis: a server that is not there is told" it_fails_and_says refused
+}
+
+chat
+threads
+signals
+hiredis
+finish
