@@ -5,6 +5,8 @@
 #   make examples         build/examples/*
 #   make deps             installs what the tests need
 #   make test             the tests, on every backend that can run here
+#   make coverage         lines and branches that the tests reach: all of them, or it fails
+#   make mcdc             conditions whose effect the tests show (needs clang 19)
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make dropin-hiredis   hiredis's own adapter and a real server, on every backend
@@ -34,7 +36,8 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps coverage mcdc dropin dropin-redis dropin-hiredis install \
+    uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -79,6 +82,12 @@ deps:
 
 test: examples
 	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/run.sh
+
+coverage:
+	+@MAKE="$(MAKE)" tests/coverage.sh
+
+mcdc:
+	+@MAKE="$(MAKE)" tests/coverage.sh mcdc
 
 lint:
 	@tests/lint.sh
