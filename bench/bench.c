@@ -101,8 +101,8 @@ int main(int argc, char **argv) {
         benchLateness(number(args[0]), number(args[1]));
     else if (!strcmp(workload, "chain") && argc == 5)
         benchChain(number(args[0]), number(args[1]), number(args[2]));
-    else if (!strcmp(workload, "interest") && argc == 3)
-        benchInterest(number(args[0]));
+    else if (!strcmp(workload, "interest") && argc == 4)
+        benchInterest(number(args[0]), number(args[1]));
     else if (!strcmp(workload, "idle") && argc == 3)
         benchIdle(number(args[0]));
     else if (!strcmp(workload, "memory") && argc == 2)
@@ -112,7 +112,8 @@ int main(int argc, char **argv) {
     else {
         fprintf(stderr,
                 "usage: %s timers N MILLISECONDS | lateness MAX-MILLISECONDS TIMES |\n"
-                "    chain PAIRS PRIMED WRITES | interest ROUNDS | idle N | memory | http\n",
+                "    chain PAIRS PRIMED WRITES | interest CONVERSATIONS ROUNDS | idle N | memory | "
+                "http\n",
                 argv[0]);
         return 2;
     }

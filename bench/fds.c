@@ -58,19 +58,25 @@ static void benchChain(int count, int primed, int writes) {
     emit("dispatch", scope, "ns", (double)elapsed / (writes + primed));
 }
 
-/* A server that wants to write only while it has an answer. Its client is played by the write
- * handler. */
+/* A server that wants to write only while it has an answer. Its clients are played by the write
+ * handler: each sends its next request when it has read the answer. */
 
 typedef struct {
     Io io;
     int fd, client;
 } Conversation;
 
-static int roundsLeft;
+static int requestsLeft, answersLeft;
+
+static void request(Conversation *c) {
+    if (requestsLeft > 0) {
+        requestsLeft--;
+        putByte(c->client);
+    }
+}
 
 IO_HANDLER(onRequest) {
-    Conversation *c = (Conversation *)io;
-    takeByte(c->fd);
+    takeByte(((Conversation *)io)->fd);
     ioStartWriting(io);
 }
 
@@ -79,26 +85,29 @@ IO_HANDLER(onAnswer) {
     putByte(c->fd);
     ioStopWriting(io);
     takeByte(c->client);
-    if (--roundsLeft > 0)
-        putByte(c->client);
-    else
-        loopStop();
+    request(c);
+    if (--answersLeft == 0) loopStop();
 }
 
-static void benchInterest(int rounds) {
-    int ends[2];
-    makePair(ends);
-    Conversation c = {.fd = ends[0], .client = ends[1]};
-    loopOpen(64);
-    ioInit(&c.io, c.fd, onRequest, onAnswer);
-    ioStartReading(&c.io);
+static void benchInterest(int count, int rounds) {
+    Conversation *conversations = array((size_t)count, sizeof(*conversations));
+    loopOpen(2 * count + 64);
+    for (int i = 0; i < count; i++) {
+        Conversation *c = &conversations[i];
+        int ends[2];
+        makePair(ends);
+        c->fd = ends[0];
+        c->client = ends[1];
+        ioInit(&c->io, c->fd, onRequest, onAnswer);
+        ioStartReading(&c->io);
+    }
     loopStep();
-    roundsLeft = rounds;
-    putByte(c.client);
+    requestsLeft = answersLeft = rounds;
+    for (int i = 0; i < count; i++) request(&conversations[i]);
 
     int64_t start = nowNs();
     loopRun();
-    emit("interest", "round trip", "ns", (double)(nowNs() - start) / rounds);
+    emitFor("interest", count, "ns", (double)(nowNs() - start) / rounds);
 }
 
 /* Many that are idle, one that is ready. */
