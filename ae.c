@@ -742,9 +742,10 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
         errno = ENOENT;
         return AE_ERR;
     }
-    timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
-    if (timers->nodes[slot].isRunning) return AE_OK; /* whoever runs it will bury it */
-    if (timers->nodes[slot].inHeap)
+    TimerNode *node = &timers->nodes[slot];
+    if (node->isRunning || node->hasFinalizer) timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
+    if (node->isRunning) return AE_OK; /* whoever runs it will bury it */
+    if (node->inHeap)
         takeFromHeap(timers, slot);
     else
         takeFromList(timers, slot);
