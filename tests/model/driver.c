@@ -126,12 +126,13 @@ static const char *maskText(int mask) {
 
 /* A program may name the numbers from `firstFd` on, which the kernel gives out by itself, and some
  * high ones, which fds can be moved to. No two numbers ever lead to the same file. */
+typedef enum { CLOSED, STREAM, REGULAR } FileKind;
 enum { LOW_FDS = 16, MAX_FD = 1023 };
 static const int highFds[] = {63, 64, 65, 127, 200, 500, MAX_FD};
 enum { NAMED_FDS = LOW_FDS + sizeof(highFds) / sizeof(highFds[0]) };
 
 static int firstFd;
-static enum { CLOSED, STREAM, REGULAR } files[MAX_FD + 1];
+static FileKind files[MAX_FD + 1];
 
 bool isOpen(int fd) {
     return fd >= 0 && fd <= MAX_FD && files[fd] != CLOSED;
@@ -200,7 +201,7 @@ static void shutFd(int fd) {
 }
 
 /* Takes in a fd that the kernel gave out, unless its number is one that the program cannot name. */
-static int adopt(int fd, int kind) {
+static int adopt(int fd, FileKind kind) {
     if (fd == -1) return -1;
     if (fd < firstFd || fd >= firstFd + LOW_FDS) {
         close(fd);
@@ -209,6 +210,10 @@ static int adopt(int fd, int kind) {
     fcntl(fd, F_SETFL, O_NONBLOCK);
     files[fd] = kind;
     return fd;
+}
+
+void takeAllFds(void) {
+    for (int fd = STDERR_FILENO + 1; fd <= MAX_FD; fd++) close(fd);
 }
 
 static int lowestFreeFd(void) {
@@ -363,6 +368,7 @@ static const char *nameOf(const char *proc, int number) {
 
 static bool signalComes;  /* in the next wait */
 static int injectedError; /* what a call fails with, 0 if none shall */
+static bool filterFails;  /* kqueue: with ENOMEM, if the filter is added */
 static int waitsOfMain;   /* how many more before it is stopped, if aeMain runs */
 
 /* Carries out an operation with a system call or an allocation that fails, the nth of its kind. */
@@ -379,20 +385,41 @@ static void injectInto(const Operation *operation, CallKind kind, int nth, int e
 }
 
 /* The errno of the failure that was injected and has come to pass, or 0. */
-static int failureSeen(void) {
+static int failureSeen(int error) {
+    if (filterFails) return error == ENOMEM ? ENOMEM : 0;
     return injectedError && hasFailed() ? injectedError : 0;
 }
 
 static void createFile(const Operation *operation) {
     int fd = likelyFd(operation->a), mask = operation->b & 7, proc = procNumber(operation->c);
     char *data = &fileData[operation->c / 2 % 8];
+    errno = 0;
     int result = aeCreateFileEvent(loop, fd, mask, fileProcs[proc], data), error = errno;
     trace("aeCreateFileEvent(loop, %d, %s, %s, &fileData[%d]); /* %d */", fd, maskText(mask),
           nameOf("onFile", proc), indexIn(fileData, data), result);
-    modelCreatedFile(fd, mask, proc, data, failureSeen(), result, error);
+    modelCreatedFile(fd, mask, proc, data, failureSeen(error), result, error);
 }
 
+#ifdef SEAMS_KQUEUE
+/* One of two changes in a call fails. */
+static void createFileFilterFailing(const Operation *operation) {
+    short filter = operation->c & 32 ? EVFILT_READ : EVFILT_WRITE;
+    trace("/* to add the %s filter fails */", filter == EVFILT_READ ? "read" : "write");
+    filterFails = true;
+    kqueueEmulationFailAdd(filter, ENOMEM);
+    createFile(operation);
+    kqueueEmulationFailAdd(filter, 0);
+    filterFails = false;
+}
+#endif
+
 static void createFileFailing(const Operation *operation) {
+#ifdef SEAMS_KQUEUE
+    if (operation->c & 16) {
+        createFileFilterFailing(operation);
+        return;
+    }
+#endif
     if (operation->c & 128)
         injectInto(operation, MEMORY, 1 + operation->c % 2, ENOMEM, createFile);
     else
@@ -426,7 +453,7 @@ static void createOneTimer(long long milliseconds, uint8_t choice) {
     int error = errno;
     trace("aeCreateTimeEvent(loop, %lld, %s, &timerData[%d], %s); /* %lld */", milliseconds,
           nameOf("onTimer", proc), indexIn(timerData, data), nameOf("onEnd", end), id);
-    modelCreatedTimer(milliseconds, proc, data, end, failureSeen(), id, error);
+    modelCreatedTimer(milliseconds, proc, data, end, failureSeen(error), id, error);
 }
 
 static void createTimer(const Operation *operation) {
@@ -555,9 +582,9 @@ static void closeUndeleted(const Operation *operation) {
 
 /* Moves a file to another number. */
 static void renumber(const Operation *operation) {
-    int from = likelyFd(operation->a), to = namedFd(operation->b % NAMED_FDS), kind;
+    int from = likelyFd(operation->a), to = namedFd(operation->b % NAMED_FDS);
     if (!isOpen(from) || isOpen(to) || fcntl(to, F_GETFD) != -1) return;
-    kind = files[from];
+    FileKind kind = files[from];
     trace("dup2(%d, %d);", from, to);
     if (dup2(from, to) == -1) return;
     closeDeleted(operation);

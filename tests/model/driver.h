@@ -17,6 +17,10 @@
 enum { SETUP_BYTES = 4, OPERATION_BYTES = 4, MOST_OPERATIONS = 400 };
 enum { MOST_BYTES = SETUP_BYTES + MOST_OPERATIONS * OPERATION_BYTES };
 
+/* Closes all fds but the standard ones: programs count on the numbers that the kernel gives out. To
+ * be called first. */
+void takeAllFds(void);
+
 /* Makes a program, and answers its length. */
 size_t randomProgram(uint64_t seed, uint8_t bytes[MOST_BYTES]);
 

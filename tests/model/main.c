@@ -1,6 +1,7 @@
 /* Chooses the programs that driver.c runs.
  *
  *     model run COUNT [SEED]      so many random ones, from the seeds SEED, SEED + 1, ...
+ *     model find COUNT [SEED]     likewise, but only tells the first seed that fails
  *     model soak SECONDS [SEED]   random ones for so long
  *     model replay FILE...        those in the files
  *
@@ -26,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SECONDS_A_PROGRAM = 30 }; /* a hundred thousand times what one takes */
+enum { SECONDS_A_PROGRAM = 10 }; /* some thousand times what one takes */
 
 static _Noreturn void die(const char *what) {
     fprintf(stderr, "model: %s: %s\n", what, strerror(errno));
@@ -136,7 +137,7 @@ static void runPrograms(Progress *progress, uint64_t seed, unsigned long count, 
     }
 }
 
-static int runSeeds(uint64_t seed, unsigned long count, double seconds) {
+static int runSeeds(uint64_t seed, unsigned long count, double seconds, bool shrinks) {
     double start = secondsNow();
     Progress *progress =
         mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -157,6 +158,7 @@ static int runSeeds(uint64_t seed, unsigned long count, double seconds) {
 
     uint8_t bytes[MOST_BYTES];
     printf("model: seed %llu fails\n", (unsigned long long)progress->seed);
+    if (!shrinks) return 1;
     report(bytes, randomProgram(progress->seed, bytes));
     return 1;
 }
@@ -180,17 +182,17 @@ static int replay(char **paths) {
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what goes to stderr */
-    /* The programs count on the numbers that the kernel gives out. */
-    for (int fd = STDERR_FILENO + 1; fd < 1024; fd++) close(fd);
+    takeAllFds();
     if (argc > 2 && strcmp(argv[1], "replay") == 0) return replay(argv + 2);
 
     uint64_t seed = argc == 4 ? strtoull(argv[3], NULL, 10) : 1;
-    if (argc >= 3 && argc <= 4 && strcmp(argv[1], "run") == 0)
-        return runSeeds(seed, strtoul(argv[2], NULL, 10), 1e9);
-    if (argc >= 3 && argc <= 4 && strcmp(argv[1], "soak") == 0) {
+    bool numbers = argc == 3 || argc == 4;
+    if (numbers && (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "find") == 0))
+        return runSeeds(seed, strtoul(argv[2], NULL, 10), 1e9, argv[1][0] == 'r');
+    if (numbers && strcmp(argv[1], "soak") == 0) {
         if (argc == 3) seed = (uint64_t)time(NULL) << 24;
-        return runSeeds(seed, (unsigned long)-1, strtod(argv[2], NULL));
+        return runSeeds(seed, (unsigned long)-1, strtod(argv[2], NULL), true);
     }
-    fprintf(stderr, "usage: model run COUNT [SEED] | soak SECONDS [SEED] | replay FILE...\n");
+    fprintf(stderr, "usage: model run|find COUNT [SEED] | soak SECONDS [SEED] | replay FILE...\n");
     return 2;
 }
