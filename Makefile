@@ -9,7 +9,8 @@
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make dropin-hiredis   hiredis's own adapter and a real server, on every backend
 #   make lint             the format, and warnings of every compiler and standard at hand
-#   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
+#   make doc              the manual as HTML, in build/doc (needs mandoc)
+#   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
 #   make uninstall clean
 #
 # BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
@@ -34,7 +35,7 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis doc install uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -95,6 +96,13 @@ dropin-redis:
 dropin-hiredis:
 	CC="$(CC)" tests/dropin/hiredis.sh
 
+# A page that is in doc gets a link of its own, any other one a link to Debian's.
+doc:
+	@mkdir -p build/doc
+	cd doc && for page in ae anet; do \
+	    mandoc -Thtml -O 'toc,man=%N.html;https://manpages.debian.org/%N.%S' $$page.3 \
+	        > ../build/doc/$$page.html || exit 1; done
+
 build/ae.pc: Makefile
 	@mkdir -p build
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
@@ -104,14 +112,17 @@ build/ae.pc: Makefile
 # To BSD make DESTDIR also says where the compiler finds its headers: there, build before you install.
 install: build/ae.pc
 	@test -f libae.a || $(MAKE) libae.a
-	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
+	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" \
+	    "$(DESTDIR)$(PREFIX)/share/man/man3"
 	cp libae.a "$(DESTDIR)$(PREFIX)/lib/libae.a"
 	cp ae.h anet.h "$(DESTDIR)$(PREFIX)/include/"
 	cp build/ae.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
+	cp doc/ae.3 doc/anet.3 "$(DESTDIR)$(PREFIX)/share/man/man3/"
 
 uninstall:
 	rm -f "$(DESTDIR)$(PREFIX)/lib/libae.a" "$(DESTDIR)$(PREFIX)/include/ae.h" \
-	    "$(DESTDIR)$(PREFIX)/include/anet.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
+	    "$(DESTDIR)$(PREFIX)/include/anet.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc" \
+	    "$(DESTDIR)$(PREFIX)/share/man/man3/ae.3" "$(DESTDIR)$(PREFIX)/share/man/man3/anet.3"
 
 clean:
 	rm -rf build libae.a

@@ -7,22 +7,7 @@ root=$PWD
 cc=${CC:-cc}
 flags=${CFLAGS:-}
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
-box=$(mktemp -d)
-trap 'rm -rf "$box"' EXIT
-passed=0 failed=0
-
-check() {
-    name=$1
-    shift
-    if ("$@") >"$box/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok - $name"
-    else
-        failed=$((failed + 1))
-        echo "not ok - $name"
-        sed 's/^/    /' "$box/log"
-    fi
-}
+. tests/support/check.sh
 
 # A folder with nothing but the files named.
 folder() {
@@ -66,8 +51,10 @@ the_host_may_bring_its_allocator_and_its_panic() {
     }
 }
 
+# The one that the manual shows.
 the_host_may_bring_its_backend() {
-    folder ae.h ae.c tests/embedding/ae_mine.c tests/embedding/server.c || return 1
+    folder ae.h ae.c tests/embedding/server.c || return 1
+    "$root/tests/support/manual.sh" "$root/doc/ae.3" "file: ae_mine.c" >ae_mine.c || return 1
     $cc $flags -std=c11 $strict -DAE_BACKEND_FILE='"ae_mine.c"' -c ae.c &&
         $cc $flags server.c ae.o -o server && ./server | tee out && grep -q '^mine: 2' out
 }
@@ -153,6 +140,11 @@ make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
     lib=stage/opt/ae
     [ -f $lib/lib/libae.a ] && [ -f $lib/include/ae.h ] && [ -f $lib/include/anet.h ] || return 1
     grep -q '^prefix=/opt/ae$' $lib/lib/pkgconfig/ae.pc || return 1
+    cmp $lib/share/man/man3/ae.3 "$root/doc/ae.3" &&
+        cmp $lib/share/man/man3/anet.3 "$root/doc/anet.3" || return 1
+    if command -v man >/dev/null; then
+        MANPATH=$PWD/$lib/share/man man 3 ae | grep -q aeCreateEventLoop || return 1
+    fi
     cp "$root/tests/embedding/server.c" .
     if command -v pkg-config >/dev/null; then
         PKG_CONFIG_PATH=$lib/lib/pkgconfig
@@ -193,5 +185,4 @@ check "one of the two headers of Redis is not enough" one_of_the_two_headers_of_
 check "the program of the README works as pasted" the_program_of_the_readme_works_as_pasted
 check "make install serves pkg-config, and uninstall takes all of it" \
     make_install_serves_pkg_config_and_uninstall_takes_all_of_it
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish
