@@ -11,12 +11,18 @@
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
 #   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
+#   make vendor DEST=path what another project needs, copied there; see vendor.sh
+#   make dist             libae-$(VERSION).tar.gz, from the git tag v$(VERSION) or TAG
+#   make version          prints it
 #   make uninstall clean
 #
 # BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
 # and AR mean what they always do.
 
-VERSION = 0.1.0
+# Of the macros in ae.h, which alone say it.
+VERSION_OF = awk '/define AE_VERSION_/ { printf "%s%s", dot, $$3; dot = "." } END { print "" }'
+VERSION = `$(VERSION_OF) ae.h`
+TAG = v$(VERSION)
 
 BACKEND ?=
 PREFIX ?= /usr/local
@@ -35,7 +41,8 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis doc install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis doc vendor dist version install \
+    uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -103,11 +110,25 @@ doc:
 	    mandoc -Thtml -O 'toc,man=%N.html;https://manpages.debian.org/%N.%S' $$page.3 \
 	        > ../build/doc/$$page.html || exit 1; done
 
-build/ae.pc: Makefile
+vendor:
+	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" ./vendor.sh
+
+version:
+	@echo "$(VERSION)"
+
+dist:
+	@tag="$(TAG)" && version=`git show "$$tag:ae.h" | $(VERSION_OF)` && \
+	if [ "$$tag" != "v$$version" ]; then \
+	    echo "dist: there is no tag $$tag, or its ae.h says $$version" >&2; exit 1; fi && \
+	git archive --prefix="libae-$$version/" "$$tag" | gzip -9n > "libae-$$version.tar.gz" && \
+	echo "libae-$$version.tar.gz"
+
+# Made each time: PREFIX may be another one.
+build/ae.pc: ALWAYS
 	@mkdir -p build
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: ae' 'Description: Event loop for file descriptors and timers' \
-	    'Version: $(VERSION)' 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
+	    "Version: $(VERSION)" 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
 
 # To BSD make DESTDIR also says where the compiler finds its headers: there, build before you install.
 install: build/ae.pc
