@@ -18,14 +18,19 @@ echo "what is not in the tag" >>ae.c
 $make -s dist
 cd "$box"
 tar xzf "clone/libae-$version.tar.gz"
-[ -z "$(ls -A "libae-$version" | grep -x '\.git')" ]
 cd "libae-$version"
-[ "$($make -s version)" = "$version" ]
-! grep -q "what is not in the tag" ae.c
+fail() {
+    echo "dist: $1" >&2
+    exit 1
+}
+[ ! -e .git ] || fail "there is a repository in it"
+[ "$($make -s version)" = "$version" ] || fail "it is another version"
+if grep -q "what is not in the tag" ae.c; then fail "it is not what the tag holds"; fi
 $make "$@"
 
-# A tag that is not the version is refused.
 cd "$box/clone"
 git -c user.name=nobody -c user.email=nobody@localhost tag -a -m "a try" v99.99.99
-! $make -s dist TAG=v99.99.99 2>/dev/null
-! $make -s dist TAG=no-such-tag 2>/dev/null
+for tag in v99.99.99 no-such-tag; do
+    if $make -s dist TAG=$tag >"$box/said" 2>&1; then fail "$tag is taken for version $version"; fi
+done
+echo "dist: libae-$version.tar.gz is complete"
