@@ -7,17 +7,24 @@
 #   make test             the tests, on every backend that can run here
 #   make coverage         lines and branches that the tests reach: all of them, or it fails
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
-#   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
+#   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
+#   make dropin-all       likewise, every part of their tests, on every backend: two hours
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
-#   make dropin-hiredis   hiredis's own adapter and a real server, on every backend
 #   make lint             the format, and warnings of every compiler and standard at hand
-#   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
+#   make doc              the manual as HTML, in build/doc (needs mandoc)
+#   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
+#   make vendor DEST=path what another project needs, copied there; see vendor.sh
+#   make dist             libae-$(VERSION).tar.gz, from the git tag v$(VERSION) or TAG
+#   make version          prints it
 #   make uninstall clean
 #
 # BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
 # and AR mean what they always do.
 
-VERSION = 0.1.0
+# Of the macros in ae.h, which alone say it.
+VERSION_OF = awk '/define AE_VERSION_/ { printf "%s%s", dot, $$3; dot = "." } END { print "" }'
+VERSION = `$(VERSION_OF) ae.h`
+TAG = v$(VERSION)
 
 BACKEND ?=
 PREFIX ?= /usr/local
@@ -36,8 +43,9 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps coverage mcdc dropin dropin-redis dropin-hiredis install \
-    uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps lint coverage mcdc
+.PHONY: dropin dropin-all dropin-redis
+.PHONY: doc vendor dist version install uninstall clean ALWAYS
 
 all: libae.a
 
@@ -94,33 +102,63 @@ lint:
 
 dropin:
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
-	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
 	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
 	CC="$(CC)" tests/dropin/hiredis.sh
+	tests/dropin/abi.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
+
+dropin-all: dropin
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)" whole io-threads moduleapi sentinel
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)" network whole io-threads moduleapi \
+	    sentinel
+	BACKEND=select tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	BACKEND=kqueue tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	BACKEND=evport tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	tests/dropin/cost.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 
 dropin-redis:
 	tests/dropin/redis.sh "$(REDIS_SRC)"
 
-dropin-hiredis:
-	CC="$(CC)" tests/dropin/hiredis.sh
+# A page that is in doc gets a link of its own, any other one a link to Debian's.
+doc:
+	@mkdir -p build/doc
+	cd doc && for page in ae anet; do \
+	    mandoc -Thtml -O 'toc,man=%N.html;https://manpages.debian.org/%N.%S' $$page.3 \
+	        > ../build/doc/$$page.html || exit 1; done
 
-build/ae.pc: Makefile
+vendor:
+	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" ./vendor.sh
+
+version:
+	@echo "$(VERSION)"
+
+dist:
+	@tag="$(TAG)" && version=`git show "$$tag:ae.h" | $(VERSION_OF)` && \
+	if [ "$$tag" != "v$$version" ]; then \
+	    echo "dist: there is no tag $$tag, or its ae.h says $$version" >&2; exit 1; fi && \
+	git archive --prefix="libae-$$version/" "$$tag" | gzip -9n > "libae-$$version.tar.gz" && \
+	echo "libae-$$version.tar.gz"
+
+# Made each time: PREFIX may be another one.
+build/ae.pc: ALWAYS
 	@mkdir -p build
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: ae' 'Description: Event loop for file descriptors and timers' \
-	    'Version: $(VERSION)' 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
+	    "Version: $(VERSION)" 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
 
 # To BSD make DESTDIR also says where the compiler finds its headers: there, build before you install.
 install: build/ae.pc
 	@test -f libae.a || $(MAKE) libae.a
-	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
+	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" \
+	    "$(DESTDIR)$(PREFIX)/share/man/man3"
 	cp libae.a "$(DESTDIR)$(PREFIX)/lib/libae.a"
 	cp ae.h anet.h "$(DESTDIR)$(PREFIX)/include/"
 	cp build/ae.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
+	cp doc/ae.3 doc/anet.3 "$(DESTDIR)$(PREFIX)/share/man/man3/"
 
 uninstall:
 	rm -f "$(DESTDIR)$(PREFIX)/lib/libae.a" "$(DESTDIR)$(PREFIX)/include/ae.h" \
-	    "$(DESTDIR)$(PREFIX)/include/anet.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
+	    "$(DESTDIR)$(PREFIX)/include/anet.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc" \
+	    "$(DESTDIR)$(PREFIX)/share/man/man3/ae.3" "$(DESTDIR)$(PREFIX)/share/man/man3/anet.3"
 
 clean:
 	rm -rf build libae.a

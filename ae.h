@@ -34,6 +34,11 @@
 extern "C" {
 #endif
 
+/* The release that this header belongs to. */
+#define AE_VERSION_MAJOR 0
+#define AE_VERSION_MINOR 1
+#define AE_VERSION_PATCH 0
+
 /* What a call answers. */
 #define AE_OK 0
 #define AE_ERR (-1)

@@ -7,22 +7,7 @@ root=$PWD
 cc=${CC:-cc}
 flags=${CFLAGS:-}
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
-box=$(mktemp -d)
-trap 'rm -rf "$box"' EXIT
-passed=0 failed=0
-
-check() {
-    name=$1
-    shift
-    if ("$@") >"$box/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok - $name"
-    else
-        failed=$((failed + 1))
-        echo "not ok - $name"
-        sed 's/^/    /' "$box/log"
-    fi
-}
+. tests/support/check.sh
 
 # A folder with nothing but the files named.
 folder() {
@@ -66,8 +51,10 @@ the_host_may_bring_its_allocator_and_its_panic() {
     }
 }
 
+# The one that the manual shows.
 the_host_may_bring_its_backend() {
-    folder ae.h ae.c tests/embedding/ae_mine.c tests/embedding/server.c || return 1
+    folder ae.h ae.c tests/embedding/server.c || return 1
+    "$root/tests/support/manual.sh" "$root/doc/ae.3" "file: ae_mine.c" >ae_mine.c || return 1
     $cc $flags -std=c11 $strict -DAE_BACKEND_FILE='"ae_mine.c"' -c ae.c &&
         $cc $flags server.c ae.o -o server && ./server | tee out && grep -q '^mine: 2' out
 }
@@ -146,6 +133,41 @@ one_of_the_two_headers_of_redis_is_not_enough() {
     $cc -O0 -c ae.c && nm ae.o | grep -qw 'U malloc' && ! nm ae.o | grep -w 'U zmalloc'
 }
 
+# vendors FILES VARIABLE=VALUE ...: no other file, and the lines that it prints are all that a makefile
+# needs.
+vendors() {
+    folder tests/embedding/server.c || return 1
+    echo "$1 LICENSE" | tr ' ' '\n' | sort >expected
+    shift
+    (cd "$root" && ${MAKE:-make} -s vendor DEST="$box/project/lib" "$@") >Makefile || return 1
+    ls lib | diff expected - || return 1
+    [ "$(wc -l <Makefile)" = 2 ] || return 1
+    printf '%s\n\t%s\n' 'server: $(SOURCES)' \
+        "$cc $flags"' $(CPPFLAGS) server.c $(SOURCES) -o server' >>Makefile
+    (unset MAKEFLAGS MFLAGS MAKELEVEL && ${MAKE:-make} server) || return 1
+    ./server | tee out && grep -q "^$backend: 2" out
+}
+
+make_vendor_loses_no_licence() {
+    folder || return 1
+    mkdir lib && echo mine >lib/LICENSE
+    ! (cd "$root" && ${MAKE:-make} -s vendor DEST="$box/project/lib") &&
+        [ "$(cat lib/LICENSE)" = mine ] && [ "$(ls lib)" = LICENSE ]
+}
+
+make_vendor_says_what_it_cannot_do() {
+    ! (cd "$root" && ${MAKE:-make} -s vendor) 2>"$box/said" && grep -q 'say where to' "$box/said" &&
+        ! (cd "$root" && ${MAKE:-make} -s vendor DEST="$box/none" BACKEND=iocp) 2>"$box/said" &&
+        grep -q 'no backend iocp' "$box/said" && [ ! -e "$box/none" ]
+}
+
+the_version_is_the_same_everywhere() {
+    version=$(cd "$root" && ${MAKE:-make} -s version)
+    echo "$version" | grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$' || return 1
+    (cd "$root" && ${MAKE:-make} -s build/ae.pc) && grep -qx "Version: $version" "$root/build/ae.pc" &&
+        sed -n 's/^## \([^ ]*\).*/\1/p' "$root/CHANGELOG.md" | head -n 1 | grep -qxF "$version"
+}
+
 make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
     folder || return 1
     make=${MAKE:-make}
@@ -153,6 +175,11 @@ make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
     lib=stage/opt/ae
     [ -f $lib/lib/libae.a ] && [ -f $lib/include/ae.h ] && [ -f $lib/include/anet.h ] || return 1
     grep -q '^prefix=/opt/ae$' $lib/lib/pkgconfig/ae.pc || return 1
+    cmp $lib/share/man/man3/ae.3 "$root/doc/ae.3" &&
+        cmp $lib/share/man/man3/anet.3 "$root/doc/anet.3" || return 1
+    if command -v man >/dev/null; then
+        MANPATH=$PWD/$lib/share/man man 3 ae | grep -q aeCreateEventLoop || return 1
+    fi
     cp "$root/tests/embedding/server.c" .
     if command -v pkg-config >/dev/null; then
         PKG_CONFIG_PATH=$lib/lib/pkgconfig
@@ -191,7 +218,16 @@ check "AE_STANDALONE denies the Redis tree" in_a_redis_tree \
     -DAE_STANDALONE "malloc realloc free abort" "zmalloc zrealloc zfree _serverPanic"
 check "one of the two headers of Redis is not enough" one_of_the_two_headers_of_redis_is_not_enough
 check "the program of the README works as pasted" the_program_of_the_readme_works_as_pasted
+backend=epoll
+check "make vendor copies what is needed here" vendors "ae.h ae.c ae_epoll.c" BACKEND=
+backend=select
+check "make vendor copies the backend named" vendors "ae.h ae.c ae_select.c" BACKEND=select
+backend=epoll
+check "make vendor copies all, and anet" vendors \
+    "ae.h ae.c ae_epoll.c ae_evport.c ae_kqueue.c ae_select.c anet.c anet.h" BACKEND=all ANET=1
+check "make vendor loses no licence" make_vendor_loses_no_licence
+check "make vendor says what it cannot do" make_vendor_says_what_it_cannot_do
+check "the version is the same everywhere" the_version_is_the_same_everywhere
 check "make install serves pkg-config, and uninstall takes all of it" \
     make_install_serves_pkg_config_and_uninstall_takes_all_of_it
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

@@ -6,8 +6,8 @@
 set -u
 cd "$(dirname "$0")/.."
 examples=$(cd "$1" && pwd) || exit 1
-box=$(mktemp -d)
-passed=0 failed=0 servers=
+. tests/support/check.sh
+servers=
 trap 'kill $servers 2>/dev/null; rm -rf "$box"' EXIT
 
 for tool in curl wrk; do
@@ -17,19 +17,6 @@ for tool in curl wrk; do
     exit
 done
 ${CC:-cc} ${CFLAGS:-} -O1 tests/slow_reader.c -o "$box/slow_reader" || exit 1
-
-check() {
-    local name=$1
-    shift
-    if ("$@") >"$box/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok - $name"
-    else
-        failed=$((failed + 1))
-        echo "not ok - $name"
-        sed 's/^/    /' "$box/log"
-    fi
-}
 
 # Starts an example on a free port. Sets `port` and `pid`.
 serve() {
@@ -170,5 +157,4 @@ serve echo
 ulimit -Sn $(ulimit -Hn)
 check "running out of fds hurts only newcomers" running_out_of_fds_hurts_only_newcomers
 check "the ticker ticks" the_ticker_ticks
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

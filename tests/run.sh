@@ -35,6 +35,7 @@ test: FAILED: $*"
 }
 
 run tests/embedding.sh
+run tests/doc.sh
 run tests/integration.sh build/examples
 run tests/examples.sh build/examples
 for backend in $backends; do
