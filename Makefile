@@ -5,9 +5,11 @@
 #   make examples         build/examples/*
 #   make deps             installs what the tests need
 #   make test             the tests, on every backend that can run here
-#   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
+#   make coverage         lines and branches that the tests reach: all of them, or it fails
+#   make mcdc             conditions whose effect the tests show (needs clang 19)
+#   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
+#   make dropin-all       likewise, every part of their tests, on every backend: two hours
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
-#   make dropin-hiredis   hiredis's own adapter and a real server, on every backend
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
 #   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
@@ -41,8 +43,9 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis dropin-hiredis doc vendor dist version install \
-    uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps lint coverage mcdc
+.PHONY: dropin dropin-all dropin-redis
+.PHONY: doc vendor dist version install uninstall clean ALWAYS
 
 all: libae.a
 
@@ -88,20 +91,32 @@ deps:
 test: examples
 	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/run.sh
 
+coverage:
+	+@MAKE="$(MAKE)" tests/coverage.sh
+
+mcdc:
+	+@MAKE="$(MAKE)" tests/coverage.sh mcdc
+
 lint:
 	@tests/lint.sh
 
 dropin:
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
-	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
 	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
 	CC="$(CC)" tests/dropin/hiredis.sh
+	tests/dropin/abi.sh "$$(tests/dropin/fetch.sh redis-8.0.2)"
+
+dropin-all: dropin
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)" whole io-threads moduleapi sentinel
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)" network whole io-threads moduleapi \
+	    sentinel
+	BACKEND=select tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	BACKEND=kqueue tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	BACKEND=evport tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
+	tests/dropin/cost.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 
 dropin-redis:
 	tests/dropin/redis.sh "$(REDIS_SRC)"
-
-dropin-hiredis:
-	CC="$(CC)" tests/dropin/hiredis.sh
 
 # A page that is in doc gets a link of its own, any other one a link to Debian's.
 doc:

@@ -118,8 +118,8 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
  *                    kernel as it was, on failure. events[fd].mask still holds the former bits
  *     aeApiDelEvent  takes the bits of mask away; likewise before events[fd].mask changes
- *     aeApiPoll      waits (NULL: without limit), puts what is ready into `fired`, each fd once and
- *                    no more of them than `nevents`, and answers how many
+ *     aeApiPoll      waits (NULL: without limit), puts what is ready into `fired`, no more than
+ *                    BATCH_SIZE or `nevents`, and answers how many
  *     aeApiName      answers its name
  *
  * When the kernel turns out to have forgotten an fd that has a slot, then that fd was closed and
@@ -130,10 +130,20 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  * stay in the cache. */
 enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
+/* What is seldom done stands out of line, and what is done for each event in line. Else compilers
+ * spend half of the instructions on making room for what hardly ever happens. */
+#ifdef __GNUC__
+#define SELDOM __attribute__((noinline)) static
+#define ALWAYS __attribute__((always_inline)) static inline
+#else
+#define SELDOM static
+#define ALWAYS static inline
+#endif
+
 /* A host's own backend may panic as it likes. */
 #ifndef AE_BACKEND_FILE
 /* The kernel refuses to poll, for no reason that a retry would mend. */
-static void aeApiPanic(const char *backend, const char *call) {
+SELDOM void aeApiPanic(const char *backend, const char *call) {
     char message[256];
     snprintf(message, sizeof(message), "ae: %s: %s: %s", backend, call, strerror(errno));
 #ifdef AE_PANIC
@@ -173,8 +183,8 @@ char *aeGetApiName(void) {
 /// File events ////////////////////////////////////////////////////////////////////////////////////
 
 /* events[fd] says what fd waits for. There are `nevents` slots; they grow on demand, up to setsize,
- * and never shrink, so that a batch of fired events always fits. That moves them: no pointer to a
- * slot outlives a handler.
+ * and never shrink. That moves them: no pointer to a slot outlives a handler. `fired` has as many
+ * entries, and never fewer than a batch.
  *
  * Invariants: a slot with neither AE_READABLE nor AE_WRITABLE is AE_NONE. maxfd is the last slot
  * that is not AE_NONE.
@@ -184,21 +194,23 @@ char *aeGetApiName(void) {
 
 enum { FIRST_SLOTS = 64 };
 
-/* Makes sure that fd has a slot. */
-static int reserveSlot(aeEventLoop *eventLoop, int fd) {
-    int slots = eventLoop->nevents;
-    if (fd < slots) return AE_OK;
+static size_t firedEntries(int slots) {
+    return slots < BATCH_SIZE ? BATCH_SIZE : (size_t)slots;
+}
 
+/* Makes a slot for fd. */
+SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
     /* No memory for a number that is not even open. */
     if (fcntl(fd, F_GETFD) == -1) return AE_ERR;
 
-    slots = slots > eventLoop->setsize / 2 ? eventLoop->setsize : slots * 2;
+    int setsize = eventLoop->setsize, slots = eventLoop->nevents;
+    slots = slots > setsize / 2 ? setsize : slots * 2;
     if (slots <= fd) slots = fd + 1;
 
     aeFileEvent *events = resizeArray(eventLoop->events, (size_t)slots, sizeof(*events));
     if (!events) return AE_ERR;
     eventLoop->events = events;
-    aeFiredEvent *fired = resizeArray(eventLoop->fired, (size_t)slots, sizeof(*fired));
+    aeFiredEvent *fired = resizeArray(eventLoop->fired, firedEntries(slots), sizeof(*fired));
     if (!fired) return AE_ERR;
     eventLoop->fired = fired;
 
@@ -229,7 +241,7 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
         errno = EINVAL;
         return AE_ERR;
     }
-    if (reserveSlot(eventLoop, fd) == AE_ERR) return AE_ERR;
+    if (fd >= eventLoop->nevents && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
     if (mask & AE_BOTH && aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
     aeFileEvent *slot = &eventLoop->events[fd];
@@ -252,7 +264,8 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
 
     slot->mask &= ~mask;
     if (mask & AE_WRITABLE) slot->mask &= ~AE_BARRIER;
-    if (!(slot->mask & AE_BOTH)) slot->mask = AE_NONE;
+    if (slot->mask & AE_BOTH) return;
+    slot->mask = AE_NONE;
     while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
         eventLoop->maxfd--;
 }
@@ -270,7 +283,7 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd) {
 /* Calls both handlers of an fd. The one before may have done anything: before the second call, look
  * at everything anew. If it polled, then this batch is out of date; what is still ready is reported
  * again. */
-static void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask, unsigned batch) {
+SELDOM void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask, unsigned batch) {
     aeFileEvent *slot = &eventLoop->events[fd];
     int writesFirst = slot->mask & AE_BARRIER;
     aeFileProc *first = writesFirst ? slot->wfileProc : slot->rfileProc;
@@ -284,23 +297,20 @@ static void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask, unsigned batc
 }
 
 /* Serves the first `count` entries of `fired`. Answers how many it got to. */
-static int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
+ALWAYS int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
     int served = 0;
     while (served < count && eventLoop->batch == batch) {
         int fd = eventLoop->fired[served].fd, mask = eventLoop->fired[served].mask;
         aeFileEvent *slot = &eventLoop->events[fd];
         served++;
         if (slot->born == batch) continue;
-        switch (slot->mask & mask & AE_BOTH) {
-        case AE_READABLE:
-            slot->rfileProc(eventLoop, fd, slot->clientData, mask);
-            break;
-        case AE_WRITABLE:
-            slot->wfileProc(eventLoop, fd, slot->clientData, mask);
-            break;
-        case AE_BOTH:
+
+        int due = slot->mask & mask & AE_BOTH;
+        if (due == AE_READABLE || due == AE_WRITABLE) {
+            aeFileProc *proc = due == AE_READABLE ? slot->rfileProc : slot->wfileProc;
+            proc(eventLoop, fd, slot->clientData, mask);
+        } else if (due == AE_BOTH) {
             dispatchBoth(eventLoop, fd, mask, batch);
-            break;
         }
     }
     return served;
@@ -447,10 +457,14 @@ static void takeFromList(struct aeTimers *timers, uint32_t slot) {
     timers->nodes[node->next].prev = node->prev;
 }
 
+static int isEmpty(const struct aeTimers *timers, uint32_t list) {
+    return timers->nodes[list].next == list;
+}
+
 /* Takes and answers the first slot of a list, 0 if it is empty. */
 static uint32_t takeFirst(struct aeTimers *timers, uint32_t list) {
+    if (isEmpty(timers, list)) return 0;
     uint32_t slot = timers->nodes[list].next;
-    if (slot == list) return 0;
     takeFromList(timers, slot);
     return slot;
 }
@@ -521,7 +535,7 @@ static void placeTimer(struct aeTimers *timers, uint32_t slot, uint64_t when) {
     timers->occupied[level] |= (uint64_t)1 << value;
 }
 
-static void placeTimersOf(struct aeTimers *timers, uint32_t list) {
+SELDOM void placeTimersOf(struct aeTimers *timers, uint32_t list) {
     uint32_t slot;
     while ((slot = takeFirst(timers, list))) placeTimer(timers, slot, timerAt(timers, slot)->when);
 }
@@ -529,7 +543,7 @@ static void placeTimersOf(struct aeTimers *timers, uint32_t list) {
 /* Moves the horizon to the beginning of the first list that may have timers, and places those anew.
  * The digit of the list's level becomes the list's, those above are right already, those below
  * become zero. Answers 0 if the wheel is empty. */
-static int moveHorizon(struct aeTimers *timers) {
+SELDOM int moveHorizon(struct aeTimers *timers) {
     uint32_t level = 0;
     while (level < LEVELS && !timers->occupied[level]) level++;
     if (level == LEVELS) return 0;
@@ -542,11 +556,17 @@ static int moveHorizon(struct aeTimers *timers) {
     return 1;
 }
 
-/* Answers whether any timer waits for its deadline; the nearest is then the heap's first. */
-static int findNearest(struct aeTimers *timers) {
+/* Answers whether any timer has been placed; the nearest is then the heap's first. */
+ALWAYS int findPlaced(struct aeTimers *timers) {
     while (timers->heapLength == 0)
         if (!moveHorizon(timers)) return 0;
     return 1;
+}
+
+/* Likewise, whether any timer waits for its deadline, be it placed or FRESH. */
+ALWAYS int findNearest(struct aeTimers *timers) {
+    if (!isEmpty(timers, FRESH)) placeTimersOf(timers, FRESH);
+    return findPlaced(timers);
 }
 
 /* Index. */
@@ -665,9 +685,9 @@ static struct aeTimers *newTimers(void) {
 
 /* Answers some timer that exists, NULL if none does. */
 static aeTimeEvent *anyTimer(struct aeTimers *timers) {
-    if (findNearest(timers)) return timerAt(timers, timers->heap[0].slot);
+    if (findPlaced(timers)) return timerAt(timers, timers->heap[0].slot);
     for (uint32_t list = FRESH; list < LISTS; list++)
-        if (timers->nodes[list].next != list) return timerAt(timers, timers->nodes[list].next);
+        if (!isEmpty(timers, list)) return timerAt(timers, timers->nodes[list].next);
     return NULL;
 }
 
@@ -722,9 +742,10 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
         errno = ENOENT;
         return AE_ERR;
     }
-    timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
-    if (timers->nodes[slot].isRunning) return AE_OK; /* whoever runs it will bury it */
-    if (timers->nodes[slot].inHeap)
+    TimerNode *node = &timers->nodes[slot];
+    if (node->isRunning || node->hasFinalizer) timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
+    if (node->isRunning) return AE_OK; /* whoever runs it will bury it */
+    if (node->inHeap)
         takeFromHeap(timers, slot);
     else
         takeFromList(timers, slot);
@@ -734,7 +755,7 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
 
 /* Calls the finalizers of the timers that are dead by now, in the order in which they died. What
  * the finalizers themselves delete is left for the next time, or this might never end. */
-static void finalizeTimers(aeEventLoop *eventLoop) {
+SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t slot;
     while ((slot = takeFirst(timers, DEAD))) appendToList(timers, DOOMED, slot);
@@ -748,7 +769,7 @@ static void finalizeTimers(aeEventLoop *eventLoop) {
 }
 
 /* Calls the handler of a timer that has just been taken from the heap. */
-static void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
+SELDOM void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
     struct aeTimers *timers = eventLoop->timers;
     aeTimeEvent *timer = timerAt(timers, slot);
     appendToList(timers, RUNNING, slot);
@@ -766,21 +787,30 @@ static void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
     }
 }
 
-/* Fires what is due, each timer once, and answers how many. What is armed meanwhile is placed by
- * the next pass only, and does not fire in this one. A pass within a handler is one of its own. */
-static int fireTimers(aeEventLoop *eventLoop) {
+/* Fires what was due at a point in time, each timer once, and answers how many. What is armed
+ * meanwhile is placed by the next pass only, and does not fire in this one. A pass within a handler
+ * is one of its own. */
+SELDOM int fireDue(aeEventLoop *eventLoop, uint64_t now) {
     struct aeTimers *timers = eventLoop->timers;
-
-    placeTimersOf(timers, FRESH);
-    uint64_t now = monotonicNow(0);
     int fired = 0;
-    while (findNearest(timers) && timers->heap[0].when <= now) {
+    while (findPlaced(timers) && timers->heap[0].when <= now) {
         uint32_t slot = timers->heap[0].slot;
         takeFromHeap(timers, slot);
         fireTimer(eventLoop, slot);
         fired++;
     }
-    finalizeTimers(eventLoop);
+    return fired;
+}
+
+/* A pass. */
+SELDOM int fireTimers(aeEventLoop *eventLoop) {
+    struct aeTimers *timers = eventLoop->timers;
+    int fired = 0;
+    if (findNearest(timers)) {
+        uint64_t now = monotonicNow(0);
+        if (timers->heap[0].when <= now) fired = fireDue(eventLoop, now);
+    }
+    if (!isEmpty(timers, DEAD)) finalizeTimers(eventLoop);
     return fired;
 }
 
@@ -814,11 +844,10 @@ static void endTimers(aeEventLoop *eventLoop) {
 static const uint64_t longestWait = (uint64_t)INT_MAX * 1000;
 
 /* How long to wait: `timeout` filled in, or NULL for as long as it takes. */
-static struct timeval *chooseTimeout(aeEventLoop *eventLoop, int flags, struct timeval *timeout) {
+ALWAYS struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
+                                     struct timeval *timeout) {
     uint64_t wait = 0;
-    if (!((flags | eventLoop->flags) & AE_DONT_WAIT)) {
-        if (!(flags & AE_TIME_EVENTS) || !eventLoop->timeEventHead) return NULL;
-        placeTimersOf(eventLoop->timers, FRESH);
+    if (!dontWait) {
         if (!findNearest(eventLoop->timers)) return NULL;
         uint64_t now = monotonicNow(0), nearest = eventLoop->timers->heap[0].when;
         if (nearest > now) wait = nearest - now;
@@ -829,25 +858,28 @@ static struct timeval *chooseTimeout(aeEventLoop *eventLoop, int flags, struct t
     return timeout;
 }
 
-int aeProcessEvents(aeEventLoop *eventLoop, int flags) {
-    int served = 0;
-    if (!(flags & AE_ALL_EVENTS)) return 0;
-
-    int sleeps = flags & AE_TIME_EVENTS && !(flags & AE_DONT_WAIT);
-    if (eventLoop->maxfd != -1 || sleeps) {
+ALWAYS int iterate(aeEventLoop *eventLoop, int flags) {
+    int served = 0, firesTimers = flags & AE_TIME_EVENTS;
+    if (eventLoop->maxfd != -1 || (firesTimers && !(flags & AE_DONT_WAIT))) {
         if (flags & AE_CALL_BEFORE_SLEEP && eventLoop->beforesleep)
             eventLoop->beforesleep(eventLoop);
 
-        struct timeval timeout;
-        struct timeval *limit = chooseTimeout(eventLoop, flags, &timeout);
+        struct timeval timeout, *limit = NULL;
+        int dontWait = (flags | eventLoop->flags) & AE_DONT_WAIT;
+        if (dontWait || (firesTimers && eventLoop->timeEventHead))
+            limit = chooseTimeout(eventLoop, dontWait, &timeout);
         unsigned batch = ++eventLoop->batch;
         int ready = aeApiPoll(eventLoop, limit);
 
         if (flags & AE_CALL_AFTER_SLEEP && eventLoop->aftersleep) eventLoop->aftersleep(eventLoop);
         if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, ready, batch);
     }
-    if (flags & AE_TIME_EVENTS && eventLoop->timeEventHead) served += fireTimers(eventLoop);
+    if (firesTimers && eventLoop->timeEventHead) served += fireTimers(eventLoop);
     return served;
+}
+
+int aeProcessEvents(aeEventLoop *eventLoop, int flags) {
+    return flags & AE_ALL_EVENTS ? iterate(eventLoop, flags) : 0;
 }
 
 int aeWait(int fd, int mask, long long milliseconds) {
@@ -893,7 +925,7 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
     eventLoop->setsize = setsize;
     eventLoop->nevents = slots;
     eventLoop->events = resizeArray(NULL, (size_t)slots, sizeof(aeFileEvent));
-    eventLoop->fired = resizeArray(NULL, (size_t)slots, sizeof(aeFiredEvent));
+    eventLoop->fired = resizeArray(NULL, firedEntries(slots), sizeof(aeFiredEvent));
     eventLoop->timers = newTimers();
     if (!eventLoop->events || !eventLoop->fired || !eventLoop->timers ||
         aeApiCreate(eventLoop) == -1) {
@@ -958,5 +990,5 @@ void aeStop(aeEventLoop *eventLoop) {
 void aeMain(aeEventLoop *eventLoop) {
     STORE_STOP(eventLoop, 0);
     while (!LOAD_STOP(eventLoop))
-        aeProcessEvents(eventLoop, AE_ALL_EVENTS | AE_CALL_BEFORE_SLEEP | AE_CALL_AFTER_SLEEP);
+        iterate(eventLoop, AE_ALL_EVENTS | AE_CALL_BEFORE_SLEEP | AE_CALL_AFTER_SLEEP);
 }

@@ -51,7 +51,7 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     release(state);
 }
 
-static int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
+SELDOM int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
     aeApiState *state = eventLoop->apidata;
     struct epoll_event event = {0};
     if (mask & AE_READABLE) event.events |= EPOLLIN;
@@ -60,14 +60,18 @@ static int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
     return epoll_ctl(state->epfd, operation, fd, &event);
 }
 
+/* The kernel knows an fd that it should not, or the reverse. */
+SELDOM int watchAnew(aeEventLoop *eventLoop, int fd, int mask) {
+    if (errno == EEXIST) return watch(eventLoop, EPOLL_CTL_MOD, fd, mask);
+    if (errno != ENOENT || watch(eventLoop, EPOLL_CTL_ADD, fd, mask) == -1) return -1;
+    eventLoop->events[fd].mask = AE_NONE;
+    return 0;
+}
+
 static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
     int former = eventLoop->events[fd].mask;
     if (watch(eventLoop, former ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, former | mask) == 0) return 0;
-    if (errno == EEXIST) return watch(eventLoop, EPOLL_CTL_MOD, fd, mask);
-    if (errno != ENOENT) return -1;
-    if (watch(eventLoop, EPOLL_CTL_ADD, fd, mask) == -1) return -1;
-    eventLoop->events[fd].mask = AE_NONE;
-    return 0;
+    return watchAnew(eventLoop, fd, mask);
 }
 
 static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
@@ -75,40 +79,42 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
     watch(eventLoop, left ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, left);
 }
 
-/* Names the system call that it leaves the work to. */
-static int waitForEvents(aeApiState *state, int room, struct timeval *timeout, const char **call) {
-    *call = "epoll_wait";
-    if (!timeout) return epoll_wait(state->epfd, state->events, room, -1);
+#ifdef AE_EPOLL_PWAIT2
+/* epoll_pwait2 failed: answers whether to go on with epoll_wait. */
+SELDOM int isRefused(aeApiState *state) {
+    if (errno == ENOSYS || errno == EPERM)
+        state->wholeMilliseconds = 1;
+    else if (errno != EINTR)
+        aeApiPanic("epoll", "epoll_pwait2");
+    return state->wholeMilliseconds;
+}
+#endif
 
+ALWAYS int waitAtMost(aeApiState *state, const struct timeval *timeout) {
 #ifdef AE_EPOLL_PWAIT2
     if (!state->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
         struct timespec limit = {timeout->tv_sec, timeout->tv_usec * 1000};
-        *call = "epoll_pwait2";
-        int ready = epoll_pwait2(state->epfd, state->events, room, &limit, NULL);
-        if (ready != -1 || (errno != ENOSYS && errno != EPERM)) return ready;
-        state->wholeMilliseconds = 1;
-        *call = "epoll_wait";
+        int ready = epoll_pwait2(state->epfd, state->events, BATCH_SIZE, &limit, NULL);
+        if (ready != -1 || !isRefused(state)) return ready;
     }
 #endif
     int milliseconds = (int)(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
-    return epoll_wait(state->epfd, state->events, room, milliseconds);
+    return epoll_wait(state->epfd, state->events, BATCH_SIZE, milliseconds);
 }
 
-static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
-    int room = eventLoop->nevents < BATCH_SIZE ? eventLoop->nevents : BATCH_SIZE;
-    const char *call;
-    int ready = waitForEvents(state, room, timeout, &call);
+    int ready = timeout ? waitAtMost(state, timeout)
+                        : epoll_wait(state->epfd, state->events, BATCH_SIZE, -1);
     if (ready == -1) {
-        if (errno != EINTR) aeApiPanic("epoll", call);
+        if (errno != EINTR) aeApiPanic("epoll", "epoll_wait");
         return 0;
     }
     for (int i = 0; i < ready; i++) {
         unsigned events = state->events[i].events;
         int mask = AE_NONE;
-        if (events & EPOLLIN) mask |= AE_READABLE;
-        if (events & EPOLLOUT) mask |= AE_WRITABLE;
-        if (events & (EPOLLERR | EPOLLHUP)) mask = AE_BOTH;
+        if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) mask |= AE_READABLE;
+        if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) mask |= AE_WRITABLE;
         eventLoop->fired[i].fd = state->events[i].data.fd;
         eventLoop->fired[i].mask = mask;
     }

@@ -113,7 +113,7 @@ static int retrieve(aeEventLoop *eventLoop, struct timeval *timeout) {
     return (int)count;
 }
 
-static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     associateRetrieved(eventLoop);
     int count = retrieve(eventLoop, timeout), found = 0;

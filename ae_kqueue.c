@@ -120,7 +120,7 @@ static int collect(aeEventLoop *eventLoop, const struct kevent *events, int coun
     return found;
 }
 
-static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {

@@ -83,7 +83,7 @@ static int waitForEvents(aeEventLoop *eventLoop, struct timeval *timeout) {
                   timeout ? &limit : NULL);
 }
 
-static int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     int ready;
     do {

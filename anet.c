@@ -169,24 +169,22 @@ int anetRecvTimeout(char *err, int fd, long long ms) {
  * and in place of gap and number takes the time from the first probe to the end. It is asked before
  * macOS, because it has a TCP_KEEPALIVE too, of another meaning. */
 static int setProbes(int fd, int idle, int gap, int probes) {
-    int ok = 1;
-
 #if defined(TCP_KEEPIDLE)
-    ok = ok && setInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) == 0;
+    if (setInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) == -1) return ANET_ERR;
 #elif defined(TCP_KEEPALIVE_THRESHOLD)
     int most = INT_MAX / 1000 / probes; /* seconds that overflow neither product */
     int first = (idle < most ? idle : most) * 1000, end = (gap < most ? gap : most) * probes * 1000;
-    ok = ok && setInt(fd, IPPROTO_TCP, TCP_KEEPALIVE_THRESHOLD, first) == 0;
-    ok = ok && setInt(fd, IPPROTO_TCP, TCP_KEEPALIVE_ABORT_THRESHOLD, end) == 0;
+    if (setInt(fd, IPPROTO_TCP, TCP_KEEPALIVE_THRESHOLD, first) == -1) return ANET_ERR;
+    if (setInt(fd, IPPROTO_TCP, TCP_KEEPALIVE_ABORT_THRESHOLD, end) == -1) return ANET_ERR;
 #elif defined(TCP_KEEPALIVE)
-    ok = ok && setInt(fd, IPPROTO_TCP, TCP_KEEPALIVE, idle) == 0;
+    if (setInt(fd, IPPROTO_TCP, TCP_KEEPALIVE, idle) == -1) return ANET_ERR;
 #endif
 #if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-    ok = ok && setInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, gap) == 0;
-    ok = ok && setInt(fd, IPPROTO_TCP, TCP_KEEPCNT, probes) == 0;
+    if (setInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, gap) == -1) return ANET_ERR;
+    if (setInt(fd, IPPROTO_TCP, TCP_KEEPCNT, probes) == -1) return ANET_ERR;
 #endif
     (void)fd, (void)idle, (void)gap, (void)probes;
-    return ok ? ANET_OK : ANET_ERR;
+    return ANET_OK;
 }
 
 /* The switch comes last: refused times must not leave keep-alive on with those of the system. */

@@ -13,7 +13,7 @@ printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' 
 # Linux has emulations of the kernels that it is not. Elsewhere the real ones are tested, but not
 # what only an emulation can show.
 case $(uname) in
-Linux) backends="epoll select kqueue netbsd evport" real= ;;
+Linux) backends="epoll plain select kqueue netbsd evport" real= ;;
 *BSD | DragonFly | Darwin) backends="kqueue select" real="SUITES_kqueue=" ;;
 SunOS) backends="evport select" real="SUITES_evport=" ;;
 *) backends="select" real= ;;
@@ -25,6 +25,7 @@ for backend in $backends; do
     ${MAKE:-make} -f tests/Makefile BACKEND=$backend $real suites || exit 1
 done
 ${MAKE:-make} -f tests/Makefile test-anet || exit 1
+[ "$(uname)" != Linux ] || ${MAKE:-make} -f tests/Makefile test-anet-plain || exit 1
 
 failed=
 run() {
@@ -43,6 +44,7 @@ for backend in $backends; do
     done
 done
 run build/test_anet
+[ "$(uname)" != Linux ] || run build/test_anet_plain
 
 # Nothing is said on success: the last words are the test runner's own.
 [ -z "$failed" ] || {

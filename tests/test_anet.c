@@ -320,7 +320,7 @@ TEST(whichever_step_of_the_ipv6_server_fails_it_tells_errno_and_leaks_nothing) {
 
 TEST(every_fd_is_close_on_exec_from_birth) {
     requireInjection();
-#if defined(__linux__)
+#if defined(__linux__) && defined(SOCK_CLOEXEC)
     int fds[2], server, client, accepted;
     server = serve();
     client = join(loopback, server);
@@ -378,6 +378,19 @@ TEST(a_connection_under_way_is_a_success) {
     fd = anetTcpNonBlockBestEffortBindConnect(err, loopback, 9, loopback);
     assert_true(fd >= 0);
     close(fd);
+}
+
+TEST(a_connection_made_at_once_is_a_success) {
+    requireInjection();
+    int server = serve(), fd;
+    connectAtOnce();
+    fd = anetTcpNonBlockConnect(err, loopback, portOf(server));
+    assert_true(fd >= 0);
+    assert_true(isNonBlocking(fd));
+    assert_untold();
+    close(acceptWaiting(server));
+    close(fd);
+    close(server);
 }
 
 TEST(a_connecting_socket_has_reuseaddr) {
@@ -638,6 +651,15 @@ TEST(a_name_without_an_address_does_not_resolve) {
     assert_int_equal(anetResolve(err, name, ip, sizeof ip, ANET_PREFER_IPV6), ANET_ERR);
     assert_int_equal(errno, ENOENT);
     assert_non_null(strstr(err, gai_strerror(EAI_NONAME)));
+    assert_string_equal(ip, "as it was");
+}
+
+TEST(a_name_with_an_address_of_no_known_family_does_not_resolve) {
+    requireInjection();
+    char ip[46] = "as it was";
+    nameHas("odd.test", "?", NULL);
+    assert_int_equal(anetResolve(err, "odd.test", ip, sizeof ip, ANET_NONE), ANET_ERR);
+    assertTold("cannot write the address", EAFNOSUPPORT);
     assert_string_equal(ip, "as it was");
 }
 
@@ -1278,7 +1300,7 @@ TEST(keep_alive_below_a_second_is_an_error) {
 }
 
 TEST(keep_alive_at_an_interval_that_the_system_refuses_stays_off) {
-#if defined(__linux__)
+#if defined(__linux__) && defined(TCP_KEEPIDLE)
     int fd = tcpSocket();
     assert_int_equal(anetKeepAlive(err, fd, 32768), ANET_ERR);
     assertTold("cannot set keep-alive", EINVAL);
@@ -1608,6 +1630,7 @@ int main(void) {
         T(a_connection_is_made_without_waiting),
         T(a_connection_is_made_over_ipv6_too),
         T(a_connection_under_way_is_a_success),
+        T(a_connection_made_at_once_is_a_success),
         T(a_connecting_socket_has_reuseaddr),
         T(a_refusal_is_told_at_once_or_by_anetGetError),
         T(an_address_that_fails_at_once_gives_way_to_the_next),
@@ -1633,6 +1656,7 @@ int main(void) {
         T(the_other_family_is_taken_if_there_is_none_of_the_preferred),
         T(both_preferences_are_none),
         T(a_name_without_an_address_does_not_resolve),
+        T(a_name_with_an_address_of_no_known_family_does_not_resolve),
         T(an_address_that_does_not_fit_the_buffer_is_an_error),
         T(a_server_listens_where_it_is_told_to),
         T(a_server_listens_on_the_port_it_is_given),

@@ -227,6 +227,27 @@ TEST(more_ready_fds_than_a_batch_are_all_served) {
     for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 4);
 }
 
+/* As many as a batch holds wait for room in the port, so not one more can be retrieved. */
+TEST(a_batch_of_fds_that_find_the_port_full_waits_and_loses_nothing) {
+    enum { COUNT = 520 };
+    static int counts[COUNT];
+    if (roomForFds(2 * COUNT) < 2 * COUNT) SKIP("too few fds");
+    deleteLoop();
+    loop = aeCreateEventLoop(4 * COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        counts[i] = 0;
+        add(newReadyPipe().out, AE_READABLE, countFile, &counts[i]);
+    }
+    int batch = look(), waits = callsOf(WAIT);
+    assert_in_range(batch, 1, COUNT - 1);
+    failAll(CHANGE, EAGAIN);
+    assert_int_equal(look(), 0);
+    assert_int_equal(callsOf(WAIT), waits);
+    mendCalls();
+    for (int round = 0; round < 4; round++) look();
+    for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 5);
+}
+
 int main(void) {
 #define ON_ANY_RELEASE(name)                                            \
     cmocka_unit_test_setup_teardown(name, setUpPort, tearDown), {       \
@@ -249,6 +270,7 @@ int main(void) {
         ON_ANY_RELEASE(what_finds_the_port_full_is_associated_later),
         ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
         ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
+        ON_ANY_RELEASE(a_batch_of_fds_that_find_the_port_full_waits_and_loses_nothing),
     };
     return cmocka_run_group_tests_name("evport", tests, NULL, NULL);
 }

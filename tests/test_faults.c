@@ -108,6 +108,26 @@ TEST(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing) {
     assert_int_equal(strlen(takeJournal()), strlen("A.read high.read"));
 }
 
+/* The kernel has forgotten the fd, which takes a second call to find out and mend. */
+TEST(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing) {
+    int fd = newPipe().out;
+    add(fd, AE_READABLE, neverFile, "former");
+    replaceFd(fd, newReadyPipe().out);
+    failNth(CHANGE, 2, ENOMEM);
+    int result = aeCreateFileEvent(loop, fd, AE_READABLE, onRead, "A");
+    if (!hasFailed()) SKIP("this backend does it in one call");
+    assert_int_equal(result, AE_ERR);
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_READABLE);
+    assert_string_equal(aeGetFileClientData(loop, fd), "former");
+    assert_int_equal(look(), 0);
+
+    add(fd, AE_READABLE, onRead, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A.read");
+    assertLoopWorks(loop);
+}
+
 TEST(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing) {
     int fired = 0, created = 0, failures = 0;
     for (; created < 2000; created++) {
@@ -333,14 +353,15 @@ TEST(no_timer_fires_early_after_EINTR) {
     assertJournal("A");
 }
 
-/* 1 ms and 1 us before the deadline of a timer, with an epoll_pwait2 that fails like this. */
+/* 1 ms and 1 us before the deadline of a timer, with an epoll_pwait2 that fails like this, or that
+ * ae.c was compiled without. */
 static void waitRoughly(int error) {
+    if (!backendIs("epoll")) SKIP("only epoll counts in milliseconds");
     aeCreateTimeEvent(loop, 10, onTime, "A", NULL);
     advanceClock(8999);
     failNth(PRECISE_WAIT, 1, error);
     forgetCalls();
     assert_int_equal(iterate(), 1);
-    if (!hasFailed()) SKIP("this backend has no epoll_pwait2");
     assertJournal("A");
     assert_int_equal(lastTimeout(), 2000);
     assert_int_equal(callsOf(WAIT), 1);
@@ -378,11 +399,27 @@ TEST(without_epoll_pwait2_the_longest_wait_still_fits) {
 
 static char lastWords[1024];
 
+/* Where coverage is measured, what was counted is written down before the end. */
+#ifdef MEASURES_COVERAGE
+#ifdef __clang__
+int __llvm_profile_write_file(void);
+#define __gcov_dump() (void)__llvm_profile_write_file()
+#else
+void __gcov_dump(void);
+#endif
+static void beforeDying(int signal) {
+    (void)signal;
+    __gcov_dump();
+}
+#else
+#define beforeDying SIG_DFL
+#endif
+
 /* In a child process: one iteration of a loop with a ready fd and a timer. */
 static void dieIfItFails(CallKind kind, int error, int flags) {
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    signal(SIGABRT, SIG_DFL);
+    signal(SIGABRT, beforeDying);
     alarm(30);
     loop = aeCreateEventLoop(SETSIZE); /* no kqueue outlives a fork */
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
@@ -470,6 +507,7 @@ int main(void) {
         WITHOUT_LOOP(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM),
         WITHOUT_LOOP(fault_5_a_loop_that_the_kernel_refuses_is_NULL_with_its_errno),
         FROZEN(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing),
+        FROZEN(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing),
         FROZEN(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing),
         FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),
         FROZEN(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing),

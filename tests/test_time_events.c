@@ -850,6 +850,14 @@ TEST(a_finalizer_may_delete_another_timer) {
     assert_null(loop->timeEventHead);
 }
 
+TEST(deleting_the_loop_finalizes_the_one_timer_that_is_deleted_already) {
+    aeDeleteTimeEvent(loop, addWithFinalizer(50, neverTime, "A"));
+    assertJournal("");
+    assert_non_null(loop->timeEventHead);
+    deleteLoop();
+    assertJournal("~A");
+}
+
 static void finalizeAndTryToDelete(aeEventLoop *el, void *name) {
     onFinalize(el, name);
     (void)aeDeleteTimeEvent(el, victim); /* which may have ended with the loop */
@@ -1543,6 +1551,7 @@ int main(void) {
         FROZEN(a_finalizer_may_create_timers),
         FROZEN(a_finalizer_may_create_timers_while_the_loop_is_deleted),
         FROZEN(what_a_finalizer_deletes_is_finalized_by_a_later_pass),
+        FROZEN(deleting_the_loop_finalizes_the_one_timer_that_is_deleted_already),
         FROZEN(a_finalizer_may_delete_another_timer),
         FROZEN(a_finalizer_may_delete_another_timer_while_the_loop_is_deleted),
         FROZEN(a_finalizer_cannot_delete_its_own_timer),

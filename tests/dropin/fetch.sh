@@ -5,21 +5,43 @@
 #     tests/dropin/fetch.sh redis-7.0.15|redis-8.0.2|wrk-4.1.0 [DIRECTORY]
 set -eu
 case $1 in
-redis-7.0.15) package=redis release=bookworm version=5:7.0.15 ;;
-redis-8.0.2) package=redis release=trixie version=5:8.0.2 ;;
-wrk-4.1.0) package=wrk release=bookworm version=4.1.0 ;;
+redis-7.0.15) package=redis release=bookworm epoch=5: revisions="1~deb12u7" ;;
+redis-8.0.2) package=redis release=trixie epoch=5: revisions="3+deb13u2 3+deb13u1" ;;
+wrk-4.1.0) package=wrk release=bookworm epoch= revisions=3 ;;
 *) echo "fetch: no such host: $1" >&2 && exit 2 ;;
 esac
+version=${1#"$package"-}
+mirror=http://deb.debian.org/debian
 box=${2:-build/dropin}
 mkdir -p "$box/apt/lists/partial" "$box/apt/cache/archives/partial"
 box=$(cd "$box" && pwd)
-if [ ! -d "$box/$1" ]; then
-    echo "deb-src http://deb.debian.org/debian $release main" >"$box/apt/sources.list"
+cd "$box"
+
+fromApt() {
+    echo "deb-src $mirror $release main" >apt/sources.list
     options="-q -o Dir::Etc::SourceList=$box/apt/sources.list -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists=$box/apt/lists -o Dir::Cache=$box/apt/cache -o APT::Sandbox::User=root"
     apt-get $options update >&2
-    full=$(apt-cache $options showsrc $package | sed -n "s/^Version: \($version[-+~].*\)/\1/p" |
-        sort -V | tail -n 1)
-    (cd "$box" && apt-get $options source $package="$full" >&2)
-fi
+    full=$(apt-cache $options showsrc $package |
+        sed -n "s/^Version: \($epoch$version[-+~].*\)/\1/p" | sort -V | tail -n 1)
+    [ -n "$full" ] && apt-get $options source $package="$full" >&2
+}
+
+# A list may be ahead of the files. These revisions are known, and as good.
+fromPool() {
+    pool=$mirror/pool/main/$(echo $package | cut -c1)/$package
+    for revision in $revisions; do
+        name=${package}_$version-$revision.dsc
+        /usr/lib/apt/apt-helper download-file "$pool/$name" "$box/$name" >&2 || continue
+        sed -n '/^Checksums-Sha256:/,/^[^ ]/s/^ \([0-9a-f]*\) [0-9]* \(.*\)/\1 \2/p' "$name" |
+            while read -r sum file; do
+                echo "$sum  $file" | sha256sum -c --status 2>/dev/null ||
+                    /usr/lib/apt/apt-helper download-file "$pool/$file" "$box/$file" SHA256:$sum >&2
+            done
+        dpkg-source -x "$name" >&2 && return
+    done
+    return 1
+}
+
+[ -d "$1" ] || fromApt || fromPool
 echo "$box/$1"

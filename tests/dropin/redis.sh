@@ -17,18 +17,16 @@
 # allowed, so that ports cannot clash.
 set -eu
 cd "$(dirname "$0")/../.."
-[ -f "${1:?which Redis tree?}/src/ae.c" ] || { echo "dropin: $1 is no Redis tree" >&2 && exit 2; }
-source=$(cd "$1" && pwd)
+. tests/dropin/host.sh
+takeTree src/server.h "${1:?which Redis tree?}"
 shift
 [ $# -gt 0 ] || set -- network
 for part in "$@"; do
     case $part in
     network | whole | io-threads | moduleapi | sentinel | build) ;;
-    *) echo "dropin: no such part: $part" >&2 && exit 2 ;;
+    *) fail "no such part: $part" ;;
     esac
 done
-box=$(mktemp -d)
-trap 'rm -rf "$box"' EXIT
 
 flags= objects=
 emulate() {
@@ -43,21 +41,11 @@ epoll) ;;
 select) flags=-DAE_BACKEND_SELECT ;;
 kqueue) emulate kqueue KQUEUE kqueue ;;
 evport) emulate evport EVPORT port ;;
-*) echo "dropin: no such backend: $BACKEND" >&2 && exit 2 ;;
+*) fail "no such backend: $BACKEND" ;;
 esac
 
 build() {
-    cp -r "$source" "$box/$1"
-    make -C "$box/$1" distclean >/dev/null 2>&1 || true
-    [ $1 = original ] ||
-        cp ae.h ae.c ae_epoll.c ae_kqueue.c ae_select.c ae_evport.c anet.c anet.h "$box/$1/src/"
-    (cd "$box/$1" && shift && make -j2 MALLOC=libc "$@") >"$box/$1.log" 2>&1 || {
-        tail -n 20 "$box/$1.log"
-        echo "dropin: the $1 tree does not build" >&2
-        return 1
-    }
-    # Where in a file a warning stands is no matter, nor in which order the files were compiled.
-    sed -n 's/:[0-9]*:[0-9]*: warning:/: warning:/p' "$box/$1.log" | sort -u >"$box/$1.warnings"
+    buildTree $1 "$aeFiles anet.c anet.h" MALLOC=libc "${@:2}"
 }
 
 [ "${SWAP:-}" != no ] || BACKEND="$BACKEND (original)"
@@ -68,19 +56,10 @@ if [ "${SWAP:-}" = no ]; then
 else
     build swapped "REDIS_CFLAGS=$flags" "REDIS_LDFLAGS=$objects"
     # That memory is counted and panics are reported is up to the swap alone.
-    nm "$box/swapped/src/ae.o" | grep -qw 'U zmalloc' || {
-        echo "dropin: ae.o does not use the server's zmalloc" >&2
-        exit 1
-    }
+    nm "$box/swapped/src/ae.o" | grep -qw 'U zmalloc' || fail "ae.o does not use the server's zmalloc"
     if [ $BACKEND = epoll ]; then
         build original
-        comm -13 "$box/original.warnings" "$box/swapped.warnings" >"$box/new"
-        if [ -s "$box/new" ]; then
-            echo "dropin: new warnings:" >&2
-            cat "$box/new" >&2
-            exit 1
-        fi
-        echo "dropin: builds, with no new warning"
+        compareWarnings
     fi
 fi
 cd "$box/$tree"

@@ -8,8 +8,10 @@
  *     failCall("listen", 1, EIO);             the first call of listen from now on fails
  *     failCall(ANY_CALL, n, EIO);             the n-th of all calls fails
  *     spoilErrno();                           cleaning up (close, unlink, freeaddrinfo) sets errno
+ *     connectAtOnce();                        connect waits until the connection is made
  *     repair();                               all that is over
  *     nameHas("a.test", "::1", "127.0.0.1");  getaddrinfo knows a.test, by these addresses
+ *     nameHas("a.test", "?", NULL);           an address of a family that nobody knows
  *     nameFails("a.test", EAI_MEMORY);        getaddrinfo fails for a.test
  *
  * SPDX-License-Identifier: MIT
@@ -37,6 +39,7 @@
 #endif
 
 #define ANY_CALL "any"
+enum { UNKNOWN_FAMILY = 250 };
 
 static struct {
     const char *name;
@@ -44,7 +47,7 @@ static struct {
 } faults[8];
 
 static struct {
-    int armed, struck, spoil;
+    int armed, struck, spoil, atOnce;
     int cloexecByFcntl, listens; /* calls since the last repair */
 } injected;
 
@@ -74,6 +77,10 @@ static void failCall(const char *name, int nth, int error) {
 
 static void spoilErrno(void) {
     injected.armed = injected.spoil = 1;
+}
+
+static void connectAtOnce(void) {
+    injected.atOnce = 1;
 }
 
 static void nameHas(const char *name, const char *first, const char *second) {
@@ -129,7 +136,6 @@ static void spoil(void) {
 
 FAULTY(socket, (int family, int type, int protocol), (family, type, protocol))
 FAULTY(bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
-FAULTY(connect, (int fd, const struct sockaddr *to, socklen_t len), (fd, to, len))
 FAULTY(accept, (int fd, struct sockaddr *peer, socklen_t *len), (fd, peer, len))
 FAULTY(accept4, (int fd, struct sockaddr *peer, socklen_t *len, int flags), (fd, peer, len, flags))
 FAULTY(setsockopt, (int fd, int level, int option, const void *value, socklen_t len),
@@ -159,6 +165,19 @@ int faulty_fcntl(int fd, int command, ...) {
     if (command == F_SETFD) injected.cloexecByFcntl++;
     if (strikes("fcntl")) return -1;
     return real(fd, command, argument);
+}
+
+/* On loopback some systems have the connection ready when connect returns. */
+int faulty_connect(int fd, const struct sockaddr *to, socklen_t len) __asm__("connect");
+int faulty_connect(int fd, const struct sockaddr *to, socklen_t len) {
+    static int (*real)(int, const struct sockaddr *, socklen_t);
+    int result, flags = injected.atOnce ? fcntl(fd, F_GETFL) : 0;
+    REAL(real, "connect");
+    if (strikes("connect")) return -1;
+    if (injected.atOnce) fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+    result = real(fd, to, len);
+    if (injected.atOnce) fcntl(fd, F_SETFL, flags);
+    return result;
 }
 
 int faulty_close(int fd) __asm__("close");
@@ -198,10 +217,12 @@ static struct addrinfo *fakeAddress(int i, int family, int port) {
         fakeList[i].at.v4.sin_port = htons((uint16_t)port);
         inet_pton(AF_INET, fakeName.addresses[i], &fakeList[i].at.v4.sin_addr);
         made->ai_addrlen = sizeof fakeList[i].at.v4;
-    } else {
+    } else if (family == AF_INET6) {
         fakeList[i].at.v6.sin6_port = htons((uint16_t)port);
         inet_pton(AF_INET6, fakeName.addresses[i], &fakeList[i].at.v6.sin6_addr);
         made->ai_addrlen = sizeof fakeList[i].at.v6;
+    } else {
+        made->ai_addrlen = sizeof fakeList[i].at;
     }
     made->ai_family = family;
     made->ai_socktype = SOCK_STREAM;
@@ -218,6 +239,7 @@ static int fakeLookUp(const char *service, int wanted, struct addrinfo **found) 
     *found = NULL;
     for (i = 0; fakeName.addresses[i] != NULL; i++) {
         family = strchr(fakeName.addresses[i], ':') != NULL ? AF_INET6 : AF_INET;
+        if (strcmp(fakeName.addresses[i], "?") == 0) family = UNKNOWN_FAMILY;
         if (wanted != AF_UNSPEC && wanted != family) continue;
         *end = fakeAddress(i, family, port);
         end = &(*end)->ai_next;

@@ -40,7 +40,7 @@ int supportEpollCreate1(int flags);
 int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event);
 int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds);
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 35)
+#if __GLIBC_PREREQ(2, 35) && !defined(PLAIN_SYSTEM)
 #define SEAMS_EPOLL_PWAIT2
 int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
                        const struct timespec *timeout, const sigset_t *signals);
@@ -97,6 +97,20 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
 #define port_getn(port, list, room, count, timeout) \
     supportPortGetn(port, list, room, count, timeout)
 #endif
+#endif
+
+/* What ae.c does where the compiler is no GCC and the C library no glibc. */
+#if defined(PLAIN_SYSTEM) && !defined(SEAMS_FOR_SUPPORT)
+#undef __GNUC__
+#undef __GLIBC__
+#endif
+
+/* A machine whose numbers are so small that arrays reach their ends. */
+#ifdef NARROW_SYSTEM
+#undef SIZE_MAX
+#define SIZE_MAX ((size_t)65535)
+#undef UINT32_MAX
+#define UINT32_MAX UINT32_C(2000)
 #endif
 
 #endif

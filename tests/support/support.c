@@ -118,6 +118,7 @@ static atomic_bool frozen;
 static struct timespec frozenNow;
 static _Atomic long long latestTimeout;
 static atomic_int largestBatch;
+static void (*waitWatcher)(long long microseconds);
 static uint64_t chance;
 
 int openFds(void) {
@@ -432,8 +433,13 @@ bool countsMicroseconds(void) {
 #endif
 }
 
+void watchWaits(void (*watcher)(long long microseconds)) {
+    waitWatcher = watcher;
+}
+
 /* Counts a wait and takes note of what it asks for. Answers whether it must fail. */
 static bool waitFails(CallKind kind, int room, long long microseconds) {
+    if (kind == WAIT && waitWatcher) waitWatcher(microseconds);
     latestTimeout = microseconds;
     if (room > largestBatch) largestBatch = room;
     return fails(kind);
@@ -525,7 +531,7 @@ int supportKqueue(void) {
 
 int supportKevent(int kq, const struct kevent *changes, int changeCount, struct kevent *events,
                   int room, const struct timespec *timeout) {
-    if (changeCount > 0) {
+    if (changeCount > 0 || room == 0) { /* a wait has room for what it finds */
         if (fails(CHANGE)) return -1;
         return kevent(kq, changes, changeCount, events, room, timeout);
     }

@@ -158,6 +158,9 @@ long long lastTimeout(void);   /* of a WAIT or POLL, in microseconds, or NO_TIME
 int largestBatchAsked(void);   /* how many events a WAIT wanted at most; 0 under select */
 bool countsMicroseconds(void); /* whether the backend's wait is finer than a millisecond */
 
+/* Calls this before each WAIT from now on, with its timeout; NULL ends it. */
+void watchWaits(void (*watcher)(long long microseconds));
+
 /// Chance /////////////////////////////////////////////////////////////////////////////////////////
 
 /* The same numbers in each test, wherever it runs. */

@@ -51,6 +51,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Without it, what has not failed is not answered. */
+#ifndef EV_RECEIPT
+#define EV_RECEIPT 0
+#endif
+
 enum { READ, WRITE, WAYS };
 
 static const short pollEvents[WAYS] = {POLLIN | POLLRDHUP, POLLOUT};

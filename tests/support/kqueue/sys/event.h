@@ -1,7 +1,7 @@
 /* <sys/event.h> of the kqueue emulation: what FreeBSD's gives a program that waits for descriptors.
  *
  * With -DKQUEUE_EMULATION_NETBSD it is as awkward as that of older NetBSD: udata is an integer,
- * EV_SET evaluates its first argument six times, and kqueue1 exists.
+ * EV_SET evaluates its first argument six times, kqueue1 exists, and EV_RECEIPT does not.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -20,7 +20,9 @@
 #define EV_DISABLE 0x0008
 #define EV_ONESHOT 0x0010
 #define EV_CLEAR 0x0020
+#ifndef KQUEUE_EMULATION_NETBSD
 #define EV_RECEIPT 0x0040
+#endif
 #define EV_ERROR 0x4000
 #define EV_EOF 0x8000
 

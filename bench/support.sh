@@ -1,0 +1,51 @@
+# What run.sh and guard.sh share; sourced by bash, at the top of the tree.
+
+# need HEADER... TOOL...: says what is missing, and ends.
+need() {
+    local missing= what
+    for what in "$@"; do
+        case $what in
+        *.h) echo "#include <$what>" | ${CC:-cc} -E - >/dev/null 2>&1 || missing="$missing $what" ;;
+        *) command -v "$what" >/dev/null || missing="$missing $what" ;;
+        esac
+    done
+    [ -z "$missing" ] || {
+        echo "bench: not installed:$missing" >&2
+        echo "bench: on Debian: apt-get install libev-dev libevent-dev libuv1-dev valgrind" \
+            "strace wrk gnuplot-nox" >&2
+        exit 1
+    }
+}
+
+build() {
+    mkdir -p build/bench
+    ${MAKE:-make} libae.a examples >build/bench/build.log 2>&1 &&
+        ${MAKE:-make} -f bench/Makefile all >>build/bench/build.log 2>&1 &&
+        { [ -z "${REDIS_SRC:-}" ] ||
+            ${MAKE:-make} -f bench/Makefile original REDIS_SRC="$REDIS_SRC" \
+                >>build/bench/build.log 2>&1; } || {
+        cat build/bench/build.log >&2
+        exit 1
+    }
+}
+
+# On a processor of their own, if there are two.
+pin= pinPeer=
+if [ "$(nproc)" -gt 1 ]; then
+    pin="taskset -c 1" pinPeer="taskset -c 0"
+fi
+
+# instructions LIBRARY STEPS WORKLOAD ARGUMENT...: what one step costs in user space, by the
+# difference between a long run and a short one. The same in every run.
+instructions() {
+    local program=build/bench/$1 steps=$2 short long
+    shift 2
+    short=$(countInstructions "$program" "$@" 1000)
+    long=$(countInstructions "$program" "$@" $((1000 + steps)))
+    awk "BEGIN { printf \"%.1f\", ($long - $short) / $steps }"
+}
+
+countInstructions() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 >/dev/null |
+        sed -n 's/.* Collected : //p'
+}

@@ -1,0 +1,70 @@
+#!/bin/bash
+# Measures what the tests of all backends reach in ae.c, the backends and anet.c.
+#
+#   tests/coverage.sh        lines and branches, by gcc; below 100 % of either it fails
+#   tests/coverage.sh mcdc   conditions that decide by themselves (MC/DC), by clang 19; a figure
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=build/${1:-coverage}
+backends="epoll plain select kqueue netbsd evport"
+sources="ae.c ae_epoll.c ae_evport.c ae_kqueue.c ae_select.c anet.c"
+
+need() {
+    local tool
+    for tool; do
+        command -v "$tool" >/dev/null && continue
+        echo "coverage: there is no $tool; apt-get install gcc, or clang-19 llvm-19" >&2
+        exit 1
+    done
+}
+
+buildAndRun() {
+    local backend suite
+    rm -rf "$build"
+    for backend in $backends; do
+        ${MAKE:-make} -s -j2 -f tests/Makefile BUILD="$build" BACKEND="$backend" "$@" suites
+    done
+    ${MAKE:-make} -s -j2 -f tests/Makefile BUILD="$build" "$@" test-anet test-anet-plain
+    for suite in "$build"/*/test_* "$build"/test_*; do
+        [ -x "$suite" ] && [ ! -d "$suite" ] || continue
+        "$suite" >"$build/log" 2>&1 </dev/null || {
+            cat "$build/log"
+            echo "coverage: $suite failed" >&2
+            exit 1
+        }
+    done
+}
+
+case ${1:-coverage} in
+coverage)
+    need gcc gcov
+    buildAndRun CC=gcc CFLAGS="--coverage -O0 -DMEASURES_COVERAGE"
+    find "$build" -name 'ae.gcda' -o -name 'narrow.gcda' -o -name '*-anet.gcda' |
+        xargs gcov -t -b -c 2>/dev/null >"$build/gcov.txt"
+    awk -v sources="$sources" -f tests/coverage.awk "$build/gcov.txt" || {
+        echo "coverage: not all is reached" >&2
+        exit 1
+    }
+    ;;
+mcdc)
+    need clang-19 llvm-profdata-19 llvm-cov-19
+    # Several suites share the code of a backend: %m gives each binary a file of its own, and lets
+    # the processes of one binary add to it.
+    export LLVM_PROFILE_FILE=$PWD/$build/raw/%m.profraw
+    buildAndRun CC=clang-19 CFLAGS="-O0 -fprofile-instr-generate -fcoverage-mapping \
+-fcoverage-mcdc -DMEASURES_COVERAGE"
+    llvm-profdata-19 merge -o "$build/all.profdata" "$build"/raw/*.profraw
+    objects=$build/test_anet
+    for suite in "$build"/test_anet_plain "$build"/*/test_*; do
+        objects="$objects -object $suite"
+    done
+    # shellcheck disable=SC2086
+    llvm-cov-19 report --show-mcdc-summary -show-region-summary=0 -show-branch-summary=0 \
+        -instr-profile "$build/all.profdata" $objects $sources | awk '
+        $1 ~ /\.c$|^TOTAL$/ {
+            printf "%-14s MC/DC %3d of %3d conditions   %s\n", $1, $(NF-2) - $(NF-1), $(NF-2), $NF
+        }
+        $1 == "TOTAL" { complete = 1 }
+        END { exit !complete }'
+    ;;
+esac

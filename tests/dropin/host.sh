@@ -1,0 +1,65 @@
+# What the scripts beside this one share; they source it. It makes a box, in which the trees are built
+# and which goes at the end, together with the servers noted in $servers.
+box=$(mktemp -d)
+servers=
+cleanUp() {
+    [ -z "$servers" ] || kill $servers 2>/dev/null || true
+    rm -rf "$box"
+}
+trap cleanUp EXIT
+
+fail() {
+    echo "dropin: $*" >&2
+    exit 1
+}
+
+# takeTree FILE DIRECTORY: sets `source` to the directory, if it is a tree with such a file.
+takeTree() {
+    [ -f "$2/$1" ] || fail "$2 is no tree with a $1"
+    source=$(cd "$2" && pwd)
+}
+
+# buildTree original|swapped FILES MAKE-ARGUMENT...: builds a copy of the source, with those files of
+# ours in place of its own if it is the swapped one.
+buildTree() {
+    local tree=$1 files=$2
+    shift 2
+    cp -r "$source" "$box/$tree"
+    make -C "$box/$tree" distclean >/dev/null 2>&1 || true
+    [ $tree = original ] || cp $files "$box/$tree/src/"
+    make -C "$box/$tree" -j2 "$@" >"$box/$tree.log" 2>&1 || {
+        tail -n 20 "$box/$tree.log"
+        fail "the $tree tree does not build"
+    }
+    # Where in a file a warning stands is no matter, nor in which order the files were compiled.
+    sed -n 's/:[0-9]*:[0-9]*: warning:/: warning:/p' "$box/$tree.log" | sort -u >"$box/$tree.warnings"
+}
+
+aeFiles="ae.h ae.c ae_epoll.c ae_kqueue.c ae_select.c ae_evport.c"
+
+# When both trees have been built.
+compareWarnings() {
+    comm -13 "$box/original.warnings" "$box/swapped.warnings" >"$box/new"
+    if [ -s "$box/new" ]; then
+        cat "$box/new" >&2
+        fail "new warnings"
+    fi
+    echo "dropin: builds, with no new warning"
+}
+
+# awaitPort PORT: until something listens there. A server that has ended meanwhile is not waited for.
+awaitPort() {
+    until (: <>/dev/tcp/127.0.0.1/$1) 2>/dev/null; do
+        kill -0 $servers || fail "a server has ended"
+        sleep 0.1
+    done
+}
+
+# freePort: answers a port that nobody listens on, outside the range that the system gives out.
+freePort() {
+    local port
+    for port in $(shuf -i 20000-32000 -n 50); do
+        (: <>/dev/tcp/127.0.0.1/$port) 2>/dev/null || break
+    done
+    echo $port
+}

@@ -1,0 +1,820 @@
+/* See driver.h.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include "tests/support/support.h"
+
+#define SEAMS_FOR_SUPPORT
+#include "tests/support/seams.h"
+
+#include "tests/model/ae_checked.h"
+#include "tests/model/driver.h"
+#include "tests/model/model.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#ifdef SEAMS_KQUEUE
+#include "tests/support/kqueue/kqueue_emulation.h"
+#endif
+#ifdef SEAMS_EVPORT
+#include "tests/support/evport/port_emulation.h"
+#endif
+
+#define COUNT_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/// The program ////////////////////////////////////////////////////////////////////////////////////
+
+typedef enum {
+    CREATE_FILE,
+    CREATE_FILE_FAILING,
+    DELETE_FILE,
+    CREATE_TIMER,
+    CREATE_TIMER_FAILING,
+    CREATE_TIMERS,
+    DELETE_TIMER,
+    DELETE_TIMERS,
+    PROCESS,
+    MAIN,
+    STOP,
+    RETURN,
+    PIPE,
+    SOCKETPAIR,
+    REGULAR_FILE,
+    CLOSE_DELETED,
+    CLOSE_UNDELETED,
+    RENUMBER,
+    WRITE,
+    READ,
+    FILL,
+    SHUTDOWN,
+    RESIZE,
+    SET_DONT_WAIT,
+    SET_HOOKS,
+    ADVANCE,
+    WAIT_FOR_ONE,
+    KINDS
+} Kind;
+
+typedef struct {
+    Kind kind;
+    uint8_t a, b, c;
+} Operation;
+
+static const uint8_t *program;
+static size_t programLength, position;
+static unsigned long operationsDone;
+
+/* Answers whether there is one more operation. */
+static bool nextOperation(Operation *operation) {
+    if (position + OPERATION_BYTES > programLength) return false;
+    const uint8_t *bytes = program + position;
+    *operation = (Operation){(Kind)(bytes[0] % KINDS), bytes[1], bytes[2], bytes[3]};
+    position += OPERATION_BYTES;
+    operationsDone++;
+    return true;
+}
+
+static uint64_t randomNumber(uint64_t *state) {
+    uint64_t mixed = *state += UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return mixed ^ mixed >> 31;
+}
+
+/// What is said ///////////////////////////////////////////////////////////////////////////////////
+
+static bool isTracing;
+static int traceDepth;
+
+/* Prints a line of C. */
+static void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void trace(const char *format, ...) {
+    if (!isTracing) return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("%*s", 4 + 4 * traceDepth, "");
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+}
+
+void broken(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "WRONG: ");
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\n");
+    va_end(arguments);
+    abort();
+}
+
+static const char *maskText(int mask) {
+    static const char *const texts[] = {"AE_NONE",
+                                        "AE_READABLE",
+                                        "AE_WRITABLE",
+                                        "AE_READABLE | AE_WRITABLE",
+                                        "AE_BARRIER",
+                                        "AE_READABLE | AE_BARRIER",
+                                        "AE_WRITABLE | AE_BARRIER",
+                                        "AE_READABLE | AE_WRITABLE | AE_BARRIER"};
+    return texts[mask & 7];
+}
+
+/// The world: fds and the clock ///////////////////////////////////////////////////////////////////
+
+/* A program may name the numbers from `firstFd` on, which the kernel gives out by itself, and some
+ * high ones, which fds can be moved to. No two numbers ever lead to the same file. */
+typedef enum { CLOSED, STREAM, REGULAR } FileKind;
+enum { LOW_FDS = 16, MAX_FD = 1023 };
+static const int highFds[] = {63, 64, 65, 127, 200, 500, MAX_FD};
+enum { NAMED_FDS = LOW_FDS + sizeof(highFds) / sizeof(highFds[0]) };
+
+static int firstFd;
+static FileKind files[MAX_FD + 1];
+
+bool isOpen(int fd) {
+    return fd >= 0 && fd <= MAX_FD && files[fd] != CLOSED;
+}
+
+bool isRegularFile(int fd) {
+    return isOpen(fd) && files[fd] == REGULAR;
+}
+
+static int namedFd(int index) {
+    return index < LOW_FDS ? firstFd + index : highFds[index - LOW_FDS];
+}
+
+static int anyFd(uint8_t choice) {
+    static const int oddOnes[] = {-1, INT_MIN, MAX_FD + 500, INT_MAX};
+    return choice >= 252 ? oddOnes[choice - 252] : namedFd(choice % NAMED_FDS);
+}
+
+/* Mostly one that is open. */
+static int likelyFd(uint8_t choice) {
+    for (int i = 0; i < NAMED_FDS && choice < 240; i++) {
+        int fd = namedFd((choice + i) % NAMED_FDS);
+        if (isOpen(fd)) return fd;
+    }
+    return anyFd(choice);
+}
+
+static int readinessInPoll(int fd, int mask, int unasked) {
+    struct pollfd request = {fd, (short)unasked, 0};
+    if (mask & AE_READABLE) request.events |= POLLIN;
+    if (mask & AE_WRITABLE) request.events |= POLLOUT;
+    poll(&request, 1, 0);
+    return request.revents;
+}
+
+int readinessOf(int fd, int mask) {
+    int hangUp = POLLHUP | POLLERR;
+#ifdef SEAMS_KQUEUE
+    /* It tells the end of what can be read, also if there is something left to read; and a regular
+     * file at its end is not readable. */
+    if (isRegularFile(fd)) return mask & AE_WRITABLE;
+    if (mask & AE_READABLE) hangUp |= POLLRDHUP;
+#endif
+    int found = readinessInPoll(fd, mask, hangUp & ~(POLLHUP | POLLERR));
+    if (backendIs("select")) { /* whatever it reports */
+        return (found & (POLLIN | POLLHUP | POLLERR) ? mask & AE_READABLE : 0) |
+               (found & (POLLOUT | POLLERR) ? mask & AE_WRITABLE : 0);
+    }
+    if (found & hangUp) return AE_READABLE | AE_WRITABLE;
+    return (found & POLLIN ? AE_READABLE : 0) | (found & POLLOUT ? AE_WRITABLE : 0);
+}
+
+uint64_t clockRoundedDown(void) {
+    return clockNow();
+}
+
+uint64_t clockRoundedUp(void) {
+    struct timespec now;
+    supportClockGettime(CLOCK_MONOTONIC, &now);
+    return clockNow() + (now.tv_nsec % 1000 != 0);
+}
+
+static void shutFd(int fd) {
+    files[fd] = CLOSED;
+    expect(close(fd) == 0, "close(%d) failed", fd);
+}
+
+/* Takes in a fd that the kernel gave out, unless its number is one that the program cannot name. */
+static int adopt(int fd, FileKind kind) {
+    if (fd == -1) return -1;
+    if (fd < firstFd || fd >= firstFd + LOW_FDS) {
+        close(fd);
+        return -1;
+    }
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    files[fd] = kind;
+    return fd;
+}
+
+void takeAllFds(void) {
+    for (int fd = STDERR_FILENO + 1; fd <= MAX_FD; fd++) close(fd);
+}
+
+static int lowestFreeFd(void) {
+    int fd = dup(0);
+    expect(fd != -1, "standard input is closed");
+    close(fd);
+    return fd;
+}
+
+/// The loop next to the model /////////////////////////////////////////////////////////////////////
+
+/* A program's timers have each their own clientData, by their id. */
+static char fileData[8], timerData[1 << 16];
+enum { MOST_TIMERS = 400 };
+
+/* All that can be seen of the loop from outside, and what it must hold inside. */
+static void compare(void) {
+    const char *wrong = aeCheck(loop);
+    expect(!wrong, "%s", wrong);
+    expect(loop->maxfd == modelMaxFd(), "maxfd is %d, not %d", loop->maxfd, modelMaxFd());
+    expect(aeGetSetSize(loop) == modelSetsize(), "setsize is %d", aeGetSetSize(loop));
+    expect(loop->timeEventNextId == modelNextId(), "the next id is %lld", loop->timeEventNextId);
+    expect(loop->stop == modelIsStopped(), "stop is %d", loop->stop);
+    expect(loop->flags == (modelDontWait() ? AE_DONT_WAIT : 0), "flags is %d", loop->flags);
+    const aeTimeEvent *head = loop->timeEventHead;
+    expect(!head || modelTimersExist(), "timeEventHead is not NULL");
+    expect(head || !modelTimersExist() || modelIsDeleting(), "timeEventHead is NULL");
+    expect(!head || head->id == AE_DELETED_EVENT_ID || modelIsLive(head->id),
+           "timeEventHead is a timer that does not exist");
+    for (int i = 0; i < NAMED_FDS; i++) {
+        int fd = namedFd(i), mask = aeGetFileEvents(loop, fd);
+        expect(mask == modelFileEvents(fd), "the events of fd %d are %s", fd, maskText(mask));
+        expect(aeGetFileClientData(loop, fd) == modelFileData(fd), "the clientData of fd %d", fd);
+    }
+}
+
+/// Callbacks //////////////////////////////////////////////////////////////////////////////////////
+
+enum { MOST_IN_A_CALLBACK = 6 };
+
+static void perform(const Operation *operation);
+
+static int answerOf(const Operation *operation) {
+    static const int answers[] = {0, 1, 2, 3, 10, 100, 60000, INT_MAX, INT_MIN, -2};
+    if (operation->a % 2) return AE_NOMORE;
+    if (operation->a % 4) return operation->b;
+    return answers[operation->b % COUNT_OF(answers)];
+}
+
+/* What each callback does. Answers what it answers, if it is a timer's. */
+static int callBack(void) {
+    int answer = AE_NOMORE;
+    Operation operation;
+    traceDepth++;
+    compare();
+    for (int i = 0; i < MOST_IN_A_CALLBACK && nextOperation(&operation); i++) {
+        if (operation.kind == RETURN) {
+            answer = answerOf(&operation);
+            break;
+        }
+        perform(&operation);
+    }
+    traceDepth--;
+    return answer;
+}
+
+static int indexIn(const char *array, const void *data) {
+    return (int)((const char *)data - array);
+}
+
+static void onFile(aeEventLoop *el, int proc, int fd, void *data, int mask) {
+    trace("onFile%d(loop, %d, &fileData[%d], %s) {", proc, fd, indexIn(fileData, data),
+          maskText(mask));
+    expect(el == loop, "a callback for the wrong loop");
+    modelFileBegins(fd, proc, data, mask);
+    callBack();
+    modelFileEnds();
+    trace("}");
+}
+
+static int onTimer(aeEventLoop *el, int proc, long long id, void *data) {
+    trace("onTimer%d(loop, %lld, &timerData[%d]) {", proc, id, indexIn(timerData, data));
+    expect(el == loop, "a callback for the wrong loop");
+    modelTimerBegins(id, proc, data);
+    int answer = callBack();
+    modelTimerEnds(id, answer);
+    trace("    return %d;", answer);
+    trace("}");
+    return answer;
+}
+
+static void onEnd(aeEventLoop *el, int proc, void *data) {
+    trace("onEnd%d(loop, &timerData[%d]) {", proc, indexIn(timerData, data));
+    expect(el == loop, "a callback for the wrong loop");
+    modelFinalizerBegins(proc, data);
+    callBack();
+    modelFinalizerEnds(data);
+    trace("}");
+}
+
+static void onSleep(aeEventLoop *el, bool after, int proc) {
+    trace("%s%d(loop) {", after ? "afterSleep" : "beforeSleep", proc);
+    expect(el == loop, "a callback for the wrong loop");
+    modelHookBegins(after, proc);
+    callBack();
+    modelHookEnds();
+    trace("}");
+}
+
+/* What the loop is given is known by its number. */
+#define PROCS(number)                                                           \
+    static void onFile##number(aeEventLoop *el, int fd, void *data, int mask) { \
+        onFile(el, number, fd, data, mask);                                     \
+    }                                                                           \
+    static int onTimer##number(aeEventLoop *el, long long id, void *data) {     \
+        return onTimer(el, number, id, data);                                   \
+    }                                                                           \
+    static void onEnd##number(aeEventLoop *el, void *data) {                    \
+        onEnd(el, number, data);                                                \
+    }                                                                           \
+    static void beforeSleep##number(aeEventLoop *el) {                          \
+        onSleep(el, false, number);                                             \
+    }                                                                           \
+    static void afterSleep##number(aeEventLoop *el) {                           \
+        onSleep(el, true, number);                                              \
+    }
+PROCS(1)
+PROCS(2)
+
+static aeFileProc *const fileProcs[] = {NULL, onFile1, onFile2};
+static aeTimeProc *const timeProcs[] = {NULL, onTimer1, onTimer2};
+static aeEventFinalizerProc *const endProcs[] = {NULL, onEnd1, onEnd2};
+static aeBeforeSleepProc *const beforeProcs[] = {NULL, beforeSleep1, beforeSleep2};
+static aeBeforeSleepProc *const afterProcs[] = {NULL, afterSleep1, afterSleep2};
+
+/* 0 now and then. */
+static int procNumber(uint8_t choice) {
+    return choice == 255 ? 0 : 1 + choice % 2;
+}
+
+/* A name as in C. */
+static const char *nameOf(const char *proc, int number) {
+    static char texts[4][32];
+    static int next;
+    char *text = texts[next++ % 4];
+    if (number == 0) return "NULL";
+    snprintf(text, sizeof(texts[0]), "%s%d", proc, number);
+    return text;
+}
+
+/// Operations /////////////////////////////////////////////////////////////////////////////////////
+
+static bool signalComes;  /* in the next wait */
+static int injectedError; /* what a call fails with, 0 if none shall */
+static bool filterFails;  /* kqueue: with ENOMEM, if the filter is added */
+static int waitsOfMain;   /* how many more before it is stopped, if aeMain runs */
+
+/* Carries out an operation with a system call or an allocation that fails, the nth of its kind. */
+static void injectInto(const Operation *operation, CallKind kind, int nth, int error,
+                       void (*call)(const Operation *operation)) {
+    trace("/* %s %d of the following call fails: %s */",
+          kind == MEMORY ? "allocation" : "system call", nth, strerror(error));
+    signalComes = false;
+    injectedError = error;
+    failNth(kind, nth, error);
+    call(operation);
+    mendCalls();
+    injectedError = 0;
+}
+
+/* The errno of the failure that was injected and has come to pass, or 0. */
+static int failureSeen(int error) {
+    if (filterFails) return error == ENOMEM ? ENOMEM : 0;
+    return injectedError && hasFailed() ? injectedError : 0;
+}
+
+static void createFile(const Operation *operation) {
+    int fd = likelyFd(operation->a), mask = operation->b & 7, proc = procNumber(operation->c);
+    char *data = &fileData[operation->c / 2 % 8];
+    errno = 0;
+    int result = aeCreateFileEvent(loop, fd, mask, fileProcs[proc], data), error = errno;
+    trace("aeCreateFileEvent(loop, %d, %s, %s, &fileData[%d]); /* %d */", fd, maskText(mask),
+          nameOf("onFile", proc), indexIn(fileData, data), result);
+    modelCreatedFile(fd, mask, proc, data, failureSeen(error), result, error);
+}
+
+#ifdef SEAMS_KQUEUE
+/* One of two changes in a call fails. */
+static void createFileFilterFailing(const Operation *operation) {
+    short filter = operation->c & 32 ? EVFILT_READ : EVFILT_WRITE;
+    trace("/* to add the %s filter fails */", filter == EVFILT_READ ? "read" : "write");
+    filterFails = true;
+    kqueueEmulationFailAdd(filter, ENOMEM);
+    createFile(operation);
+    kqueueEmulationFailAdd(filter, 0);
+    filterFails = false;
+}
+#endif
+
+static void createFileFailing(const Operation *operation) {
+#ifdef SEAMS_KQUEUE
+    if (operation->c & 16) {
+        createFileFilterFailing(operation);
+        return;
+    }
+#endif
+    if (operation->c & 128)
+        injectInto(operation, MEMORY, 1 + operation->c % 2, ENOMEM, createFile);
+    else
+        injectInto(operation, CHANGE, 1, operation->c & 64 ? ENOSPC : ENOMEM, createFile);
+}
+
+static void deleteFile(const Operation *operation) {
+    int fd = likelyFd(operation->a), mask = operation->b & 7;
+    trace("aeDeleteFileEvent(loop, %d, %s);", fd, maskText(mask));
+    aeDeleteFileEvent(loop, fd, mask);
+    modelDeletedFile(fd, mask);
+}
+
+/* A number of any order of magnitude. */
+static uint64_t magnitude(uint8_t a, uint8_t b) {
+    if (a < 64) return a % 16;
+    if (a < 128) return b;
+    return (uint64_t)(1 + b % 16) << a % 44;
+}
+
+static long long delayOf(uint8_t a, uint8_t b) {
+    static const long long odd[] = {LLONG_MAX, LLONG_MIN, -1, LLONG_MAX / 1000};
+    return a >= 252 ? odd[a - 252] : (long long)magnitude(a, b);
+}
+
+static void createOneTimer(long long milliseconds, uint8_t choice) {
+    if (modelTimerCount() >= MOST_TIMERS || modelNextId() >= (long long)sizeof(timerData)) return;
+    int proc = procNumber(choice), end = choice / 2 % 3;
+    char *data = &timerData[modelNextId()];
+    long long id = aeCreateTimeEvent(loop, milliseconds, timeProcs[proc], data, endProcs[end]);
+    int error = errno;
+    trace("aeCreateTimeEvent(loop, %lld, %s, &timerData[%d], %s); /* %lld */", milliseconds,
+          nameOf("onTimer", proc), indexIn(timerData, data), nameOf("onEnd", end), id);
+    modelCreatedTimer(milliseconds, proc, data, end, failureSeen(error), id, error);
+}
+
+static void createTimer(const Operation *operation) {
+    createOneTimer(delayOf(operation->a, operation->b), operation->c);
+}
+
+static void createTimerFailing(const Operation *operation) {
+    injectInto(operation, MEMORY, 1 + operation->a % 5, ENOMEM, createTimer);
+}
+
+static void createTimers(const Operation *operation) {
+    uint64_t state = operation->b;
+    for (int i = 0; i < operation->a; i++) {
+        uint64_t bits = randomNumber(&state);
+        uint8_t delay = operation->c % 4 ? operation->c : (uint8_t)(bits >> 16);
+        createOneTimer(delayOf(delay, (uint8_t)bits), (uint8_t)(bits >> 8));
+    }
+}
+
+static void deleteOneTimer(long long id) {
+    int result = aeDeleteTimeEvent(loop, id), error = errno;
+    trace("aeDeleteTimeEvent(loop, %lld); /* %d */", id, result);
+    modelDeletedTimer(id, result, error);
+}
+
+static void deleteTimer(const Operation *operation) {
+    static const long long odd[] = {-1, LLONG_MIN, LLONG_MAX, 1 << 20};
+    if (operation->a >= 252)
+        deleteOneTimer(odd[operation->a - 252]);
+    else if (operation->a >= 224)
+        deleteOneTimer(modelNextId() - operation->a % 8);
+    else
+        deleteOneTimer(modelPickTimer(operation->b));
+}
+
+static void deleteTimers(const Operation *operation) {
+    for (unsigned i = 0; i < operation->a && modelTimerCount() > 0; i++)
+        deleteOneTimer(modelPickTimer(operation->b * i));
+}
+
+static bool mayNest(void) {
+    return modelPasses() < MOST_PASSES - 1;
+}
+
+static void process(const Operation *operation) {
+    if (!mayNest()) return;
+    int flags = operation->a % 32;
+    if (operation->a >= 96) flags |= AE_ALL_EVENTS;
+    mendCalls(); /* what an outer pass had in store */
+    signalComes = operation->b % 16 == 0;
+    if (signalComes) failNth(WAIT, 1, EINTR);
+    trace("aeProcessEvents(loop, %d); /*%s */", flags, signalComes ? " a signal comes" : "");
+    modelEnterPass(flags);
+    int result = aeProcessEvents(loop, flags);
+    modelLeavePass(result);
+    trace("/* it answered %d */", result);
+    signalComes = false;
+    mendCalls();
+}
+
+static void runMain(const Operation *operation) {
+    if (!mayNest()) return;
+    int former = waitsOfMain;
+    waitsOfMain = 1 + operation->a % 8;
+    trace("aeMain(loop);");
+    modelEnterMain();
+    aeMain(loop);
+    modelLeaveMain();
+    trace("/* it returned */");
+    waitsOfMain = former;
+}
+
+static void stop(const Operation *operation) {
+    (void)operation;
+    trace("aeStop(loop);");
+    aeStop(loop);
+    modelStopped();
+}
+
+static void onWait(long long timeout) {
+    trace("/* it waits for %lld us */", timeout);
+    modelWaits(timeout, signalComes);
+    signalComes = false;
+    if (waitsOfMain > 0 && --waitsOfMain == 0) stop(NULL); /* as a signal handler would */
+}
+
+static void openPair(bool sockets) {
+    int fds[2];
+    int result = sockets ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds);
+    if (result == -1) return;
+    trace("%s; /* %d, %d */", sockets ? "socketpair(AF_UNIX, SOCK_STREAM, 0, fds)" : "pipe(fds)",
+          fds[0], fds[1]);
+    /* Little room, which is soon filled. */
+    int room = 4096;
+    if (sockets)
+        for (int i = 0; i < 2; i++) setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    else
+        fcntl(fds[1], F_SETPIPE_SZ, room);
+    adopt(fds[0], STREAM);
+    adopt(fds[1], STREAM);
+}
+
+static void openRegularFile(const Operation *operation) {
+    (void)operation;
+    int fd = adopt(memfd_create("model", 0), REGULAR);
+    trace("memfd_create(\"model\", 0); /* %d */", fd);
+}
+
+static void closeDeleted(const Operation *operation) {
+    int fd = likelyFd(operation->a), all = AE_READABLE | AE_WRITABLE | AE_BARRIER;
+    if (!isOpen(fd)) return;
+    trace("aeDeleteFileEvent(loop, %d, %s);", fd, maskText(all));
+    aeDeleteFileEvent(loop, fd, all);
+    modelDeletedFile(fd, all);
+    trace("close(%d);", fd);
+    shutFd(fd);
+}
+
+static void closeUndeleted(const Operation *operation) {
+    int fd = likelyFd(operation->a);
+    if (!isOpen(fd)) return;
+    trace("close(%d);", fd);
+    shutFd(fd);
+    modelClosed(fd);
+}
+
+/* Moves a file to another number. */
+static void renumber(const Operation *operation) {
+    int from = likelyFd(operation->a), to = namedFd(operation->b % NAMED_FDS);
+    if (!isOpen(from) || isOpen(to) || fcntl(to, F_GETFD) != -1) return;
+    FileKind kind = files[from];
+    trace("dup2(%d, %d);", from, to);
+    if (dup2(from, to) == -1) return;
+    closeDeleted(operation);
+    files[to] = kind;
+}
+
+static void writeByte(const Operation *operation) {
+    int fd = likelyFd(operation->a);
+    if (!isOpen(fd)) return;
+    trace("write(%d, \"x\", 1);", fd);
+    (void)!write(fd, "x", 1);
+}
+
+static void fillUp(const Operation *operation) {
+    int fd = likelyFd(operation->a);
+    if (!isOpen(fd) || isRegularFile(fd)) return;
+    trace("fill(%d);", fd);
+    fill(fd);
+}
+
+static void readSome(const Operation *operation) {
+    static char bytes[1 << 16];
+    int fd = likelyFd(operation->a);
+    size_t room = operation->b % 2 ? 1 : sizeof(bytes);
+    if (!isOpen(fd)) return;
+    trace("read(%d, bytes, %zu);", fd, room);
+    (void)!read(fd, bytes, room);
+}
+
+static void shutDown(const Operation *operation) {
+    static const int ways[] = {SHUT_WR, SHUT_RD, SHUT_RDWR};
+    int fd = likelyFd(operation->a), way = ways[operation->b % 3];
+    if (!isOpen(fd)) return;
+    trace("shutdown(%d, %d);", fd, way);
+    (void)shutdown(fd, way);
+}
+
+static void resize(const Operation *operation) {
+    static const int sizes[] = {1,     10,    16,   20,   64,    65,      66, 128,
+                                201,   501,   1000, 1024, 1025,  0,       -1, INT_MIN,
+                                10000, 10128, 1024, 1024, 10000, INT_MAX, 30};
+    int setsize = sizes[operation->a % COUNT_OF(sizes)];
+    int result = aeResizeSetSize(loop, setsize), error = errno;
+    trace("aeResizeSetSize(loop, %d); /* %d */", setsize, result);
+    modelResized(setsize, result, error);
+}
+
+static void setDontWait(const Operation *operation) {
+    int noWait = operation->a % 3 == 0 ? operation->b : 0;
+    trace("aeSetDontWait(loop, %d);", noWait);
+    aeSetDontWait(loop, noWait);
+    modelSetDontWait(noWait != 0);
+}
+
+static void setHooks(const Operation *operation) {
+    int before = operation->a % 3, after = operation->b % 3;
+    trace("aeSetBeforeSleepProc(loop, %s);", nameOf("beforeSleep", before));
+    trace("aeSetAfterSleepProc(loop, %s);", nameOf("afterSleep", after));
+    aeSetBeforeSleepProc(loop, beforeProcs[before]);
+    aeSetAfterSleepProc(loop, afterProcs[after]);
+    modelSetHooks(before, after);
+}
+
+static void advance(const Operation *operation) {
+    static const uint64_t end = UINT64_C(1) << 62;
+    uint64_t to = clockNow() + magnitude(operation->a, operation->b);
+    if (operation->c % 2) to = (to | 4095) + operation->c % 4 - 1; /* about a tick of the timers */
+    if (to < clockNow() || to > end) return;
+    trace("/* the clock is moved to %llu us */", (unsigned long long)to);
+    setClock((long long)(to / 1000000), (long long)(to % 1000000 * 1000) + operation->c * 3);
+}
+
+static void waitForOne(const Operation *operation) {
+    int fd = likelyFd(operation->a), mask = operation->b & 3, expected = -1, error;
+    long long milliseconds = delayOf(operation->c, operation->b);
+    long long timeout = milliseconds > INT_MAX ? INT_MAX : milliseconds;
+    if (isOpen(fd)) {
+        int found = readinessInPoll(fd, mask, 0);
+        expected = found & POLLIN ? AE_READABLE : 0;
+        if (found & (POLLOUT | POLLERR | POLLHUP)) expected |= AE_WRITABLE;
+        /* Where nothing is ready, the frozen clock ends an endless wait as a signal would. */
+        if (!expected && timeout < 0) expected = -1;
+    }
+    int result = aeWait(fd, mask, milliseconds);
+    error = errno;
+    trace("aeWait(%d, %s, %lld); /* %d */", fd, maskText(mask), milliseconds, result);
+    expect(result == expected, "aeWait answers %d, not %d", result, expected);
+    if (result == -1) expect(error == (isOpen(fd) ? EINTR : EBADF), "aeWait: errno %d", error);
+    if (fd >= 0)
+        expect(lastTimeout() == (timeout < 0 ? NO_TIMEOUT : timeout * 1000),
+               "aeWait waits for %lld us", lastTimeout());
+}
+
+static void openPipe(const Operation *operation) {
+    (void)operation;
+    openPair(false);
+}
+
+static void openSockets(const Operation *operation) {
+    (void)operation;
+    openPair(true);
+}
+
+/* A callback ends there. Elsewhere it does nothing. */
+static void returnFromCallback(const Operation *operation) {
+    (void)operation;
+}
+
+/* With how often each comes in a random program, next to the others. */
+static const struct {
+    void (*perform)(const Operation *operation);
+    int weight;
+} operations[KINDS] = {
+    [CREATE_FILE] = {createFile, 80},
+    [CREATE_FILE_FAILING] = {createFileFailing, 4},
+    [DELETE_FILE] = {deleteFile, 35},
+    [CREATE_TIMER] = {createTimer, 50},
+    [CREATE_TIMER_FAILING] = {createTimerFailing, 2},
+    [CREATE_TIMERS] = {createTimers, 2},
+    [DELETE_TIMER] = {deleteTimer, 25},
+    [DELETE_TIMERS] = {deleteTimers, 2},
+    [PROCESS] = {process, 110},
+    [MAIN] = {runMain, 6},
+    [STOP] = {stop, 3},
+    [RETURN] = {returnFromCallback, 90},
+    [PIPE] = {openPipe, 10},
+    [SOCKETPAIR] = {openSockets, 10},
+    [REGULAR_FILE] = {openRegularFile, 1},
+    [CLOSE_DELETED] = {closeDeleted, 7},
+    [CLOSE_UNDELETED] = {closeUndeleted, 3},
+    [RENUMBER] = {renumber, 5},
+    [WRITE] = {writeByte, 30},
+    [READ] = {readSome, 15},
+    [FILL] = {fillUp, 5},
+    [SHUTDOWN] = {shutDown, 3},
+    [RESIZE] = {resize, 4},
+    [SET_DONT_WAIT] = {setDontWait, 3},
+    [SET_HOOKS] = {setHooks, 4},
+    [ADVANCE] = {advance, 20},
+    [WAIT_FOR_ONE] = {waitForOne, 3},
+};
+
+static void perform(const Operation *operation) {
+    operations[operation->kind].perform(operation);
+    compare();
+}
+
+size_t randomProgram(uint64_t seed, uint8_t bytes[MOST_BYTES]) {
+    /* Each program prefers some kinds and does without others: that goes deeper than to mix all of
+     * them in each. */
+    int chances[KINDS], total = 1;
+    for (int kind = 0; kind < KINDS; kind++) {
+        static const int factors[] = {0, 1, 1, 2, 5};
+        chances[kind] = operations[kind].weight * factors[randomNumber(&seed) % 5];
+        total += chances[kind];
+    }
+    size_t length = 0, count = 1 + randomNumber(&seed) % MOST_OPERATIONS;
+    while (length < SETUP_BYTES) bytes[length++] = (uint8_t)randomNumber(&seed);
+    while (count--) {
+        int pick = (int)(randomNumber(&seed) % (unsigned)total), kind = 0;
+        while (kind < KINDS - 1 && pick >= chances[kind]) pick -= chances[kind++];
+        uint64_t arguments = randomNumber(&seed);
+        bytes[length++] = (uint8_t)kind;
+        for (int i = 1; i < OPERATION_BYTES; i++) bytes[length++] = (uint8_t)(arguments >> 8 * i);
+    }
+    return length;
+}
+
+/// The run of a program ///////////////////////////////////////////////////////////////////////////
+
+/* After this the epoll backend counts milliseconds for the rest of the loop's life. */
+static void refusePreciseWait(void) {
+    failAll(PRECISE_WAIT, ENOSYS);
+    createOneTimer(1, 0);
+    modelEnterPass(AE_TIME_EVENTS);
+    modelLeavePass(aeProcessEvents(loop, AE_TIME_EVENTS));
+    mendCalls();
+}
+
+static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
+    static const int setsizes[] = {1024, 1024, 10128, 64, 100, 20, 8, 1};
+    static const long long seconds[] = {1000, 0, 1000000000, 1000000000000};
+    Traits traits = {.largestSetsize = INT_MAX, .waitsInMultiples = 1};
+    bool wholeMilliseconds = backendIs("epoll") && (setup[2] % 4 == 0 || !countsMicroseconds());
+    if (backendIs("epoll") || backendIs("kqueue")) traits.forgetsClosedFds = true;
+    if (backendIs("epoll")) traits.refusesRegularFiles = true;
+    if (backendIs("select")) traits.dropsClosedFds = true;
+    if (backendIs("select")) traits.largestSetsize = FD_SETSIZE;
+    if (wholeMilliseconds) traits.waitsInMultiples = 1000;
+#ifdef SEAMS_KQUEUE
+    kqueueEmulationShuffle(setup[2]);
+#endif
+#ifdef SEAMS_EVPORT
+    portEmulationZeroTimeoutIsEtime(setup[2] % 2);
+#endif
+    setClock(seconds[setup[1] % 4], setup[1] * 3906249L);
+    int setsize = setsizes[setup[0] % COUNT_OF(setsizes)];
+    trace("aeEventLoop *loop = aeCreateEventLoop(%d);", setsize);
+    loop = aeCreateEventLoop(setsize);
+    expect(loop, "aeCreateEventLoop failed");
+    firstFd = lowestFreeFd();
+    modelStart(&traits, setsize);
+    watchWaits(onWait);
+    compare();
+    if (wholeMilliseconds) refusePreciseWait();
+}
+
+unsigned long runProgram(const uint8_t *bytes, size_t length, bool tracing) {
+    if (length < SETUP_BYTES) return 0;
+    signal(SIGPIPE, SIG_IGN);
+    int blocksBefore = liveBlocks(), fdBefore = lowestFreeFd();
+    isTracing = tracing;
+    program = bytes;
+    programLength = length;
+    position = SETUP_BYTES;
+    operationsDone = 0;
+
+    setUpProgram(bytes);
+    Operation operation;
+    while (nextOperation(&operation)) perform(&operation);
+
+    trace("aeDeleteEventLoop(loop);");
+    modelEnterDeletion();
+    aeDeleteEventLoop(loop);
+    loop = NULL;
+    modelLeaveDeletion();
+    for (int fd = 0; fd <= MAX_FD; fd++)
+        if (isOpen(fd)) shutFd(fd);
+    watchWaits(NULL);
+    expect(liveBlocks() == blocksBefore, "memory leaks");
+    expect(lowestFreeFd() == fdBefore, "a fd leaks");
+    return operationsDone;
+}

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Lets libFuzzer look for programs that go where none went before, on each backend in turn, for so
+# many seconds each. It begins with tests/corpus, and adds there what it finds, minimised. Needs
+# clang and its compiler-rt (Debian: clang, libclang-rt-14-dev).
+set -eu
+cd "$(dirname "$0")/../.."
+seconds=${1:-60}
+
+for backend in epoll select kqueue netbsd evport; do
+    out=build/fuzz/$backend
+    mkdir -p $out/found
+    ${MAKE:-make} -s -f tests/Makefile BACKEND=$backend B=$out CC=clang \
+        CFLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" $out/fuzz
+    echo "== fuzz: $backend"
+    # A program that fails is left in build/fuzz: "model replay" shrinks and shows it.
+    $out/fuzz -max_total_time="$seconds" -max_len=1604 -timeout=10 -artifact_prefix=$out/ \
+        -print_funcs=0 -print_final_stats=1 -verbosity=0 $out/found tests/corpus
+    $out/fuzz -merge=1 -use_counters=0 -print_funcs=0 -verbosity=0 tests/corpus $out/found
+done
+echo "fuzz: $(ls tests/corpus | wc -l) programs are in tests/corpus"

@@ -1,0 +1,198 @@
+/* Chooses the programs that driver.c runs.
+ *
+ *     model run COUNT [SEED]      so many random ones, from the seeds SEED, SEED + 1, ...
+ *     model find COUNT [SEED]     likewise, but only tells the first seed that fails
+ *     model soak SECONDS [SEED]   random ones for so long
+ *     model replay FILE...        those in the files
+ *
+ * A program that fails is shrunk, printed as the calls that it makes, and kept in a file.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "ae.h"
+#include "tests/model/driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SECONDS_A_PROGRAM = 10 }; /* some thousand times what one takes */
+
+static _Noreturn void die(const char *what) {
+    fprintf(stderr, "model: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+/// One program in a process of its own ////////////////////////////////////////////////////////////
+
+typedef enum { SILENT, SPEAKING, TRACING } Voice;
+
+/* Answers whether the program fails. */
+static bool fails(const uint8_t *bytes, size_t length, Voice voice) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == -1) die("fork");
+    if (child == 0) {
+        int nowhere = voice == SILENT ? open("/dev/null", O_WRONLY) : -1;
+        if (nowhere != -1) {
+            dup2(nowhere, STDOUT_FILENO);
+            dup2(nowhere, STDERR_FILENO);
+            close(nowhere);
+        }
+        alarm(SECONDS_A_PROGRAM);
+        runProgram(bytes, length, voice == TRACING);
+        _exit(0);
+    }
+    int status;
+    if (waitpid(child, &status, 0) == -1) die("waitpid");
+    if (voice != SILENT && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        fprintf(stderr, "WRONG: it hangs\n");
+    return status != 0;
+}
+
+/// Shrinking //////////////////////////////////////////////////////////////////////////////////////
+
+/* Answers whether the program still fails without `count` bytes at `start`; then they are gone. */
+static bool removeBytes(uint8_t *bytes, size_t *length, size_t start, size_t count) {
+    uint8_t shorter[MOST_BYTES];
+    memcpy(shorter, bytes, start);
+    memcpy(shorter + start, bytes + start + count, *length - start - count);
+    if (!fails(shorter, *length - count, SILENT)) return false;
+    *length -= count;
+    memcpy(bytes, shorter, *length);
+    return true;
+}
+
+/* Leaves out ever smaller runs of operations, then makes every argument 0 that may be. */
+static size_t shrink(uint8_t *bytes, size_t length) {
+    length -= (length - SETUP_BYTES) % OPERATION_BYTES;
+    size_t run = (length - SETUP_BYTES) / OPERATION_BYTES;
+    while (run > 0) {
+        bool removed = false;
+        size_t size = run * OPERATION_BYTES, start = SETUP_BYTES;
+        while (start + size <= length) {
+            if (removeBytes(bytes, &length, start, size))
+                removed = true;
+            else
+                start += size;
+        }
+        if (!removed) run /= 2;
+    }
+    for (size_t i = 0; i < length; i++) {
+        uint8_t former = bytes[i];
+        bool isKind = i >= SETUP_BYTES && (i - SETUP_BYTES) % OPERATION_BYTES == 0;
+        if (former == 0 || isKind) continue;
+        bytes[i] = 0;
+        if (!fails(bytes, length, SILENT)) bytes[i] = former;
+    }
+    return length;
+}
+
+/* Shrinks and shows a program that fails. */
+static void report(uint8_t *bytes, size_t length) {
+    char path[] = "/tmp/model-XXXXXX";
+    printf("model: shrinking\n");
+    length = shrink(bytes, length);
+    printf("model: this program fails on %s:\n\n", aeGetApiName());
+    if (!fails(bytes, length, TRACING)) printf("(not any more)\n");
+    int fd = mkstemp(path);
+    if (fd == -1 || write(fd, bytes, length) != (ssize_t)length || close(fd) == -1) die(path);
+    printf("\nmodel: it is kept for 'model replay' in %s\n", path);
+}
+
+/// Many programs //////////////////////////////////////////////////////////////////////////////////
+
+/* What the process that runs them has done so far. */
+typedef struct {
+    uint64_t seed; /* of the program that is running */
+    unsigned long programs, operations;
+} Progress;
+
+static double secondsNow(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Runs `count` programs, or those that can be begun before `end`. */
+static void runPrograms(Progress *progress, uint64_t seed, unsigned long count, double end) {
+    while (progress->programs < count && secondsNow() < end) {
+        uint8_t bytes[MOST_BYTES];
+        progress->seed = seed++;
+        size_t length = randomProgram(progress->seed, bytes);
+        alarm(SECONDS_A_PROGRAM);
+        progress->operations += runProgram(bytes, length, false);
+        progress->programs++;
+    }
+}
+
+static int runSeeds(uint64_t seed, unsigned long count, double seconds, bool shrinks) {
+    double start = secondsNow();
+    Progress *progress =
+        mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (progress == MAP_FAILED) die("mmap");
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == -1) die("fork");
+    if (child == 0) {
+        runPrograms(progress, seed, count, start + seconds);
+        _exit(0);
+    }
+    int status;
+    if (waitpid(child, &status, 0) == -1) die("waitpid");
+    printf("model: %s: %lu programs from seed %llu, %lu operations, %.1f s\n", aeGetApiName(),
+           progress->programs, (unsigned long long)seed, progress->operations,
+           secondsNow() - start);
+    if (status == 0) return 0;
+
+    uint8_t bytes[MOST_BYTES];
+    printf("model: seed %llu fails\n", (unsigned long long)progress->seed);
+    if (!shrinks) return 1;
+    report(bytes, randomProgram(progress->seed, bytes));
+    return 1;
+}
+
+static int replay(char **paths) {
+    int failed = 0, count = 0;
+    for (; *paths; paths++, count++) {
+        static uint8_t bytes[MOST_BYTES];
+        FILE *file = fopen(*paths, "rb");
+        if (!file) die(*paths);
+        size_t length = fread(bytes, 1, sizeof(bytes), file);
+        fclose(file);
+        if (!fails(bytes, length, SPEAKING)) continue;
+        printf("model: %s fails\n", *paths);
+        report(bytes, length);
+        failed = 1;
+    }
+    printf("model: %s: %d programs replayed\n", aeGetApiName(), count);
+    return failed;
+}
+
+int main(int argc, char **argv) {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what goes to stderr */
+    takeAllFds();
+    if (argc > 2 && strcmp(argv[1], "replay") == 0) return replay(argv + 2);
+
+    uint64_t seed = argc == 4 ? strtoull(argv[3], NULL, 10) : 1;
+    bool numbers = argc == 3 || argc == 4;
+    if (numbers && (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "find") == 0))
+        return runSeeds(seed, strtoul(argv[2], NULL, 10), 1e9, argv[1][0] == 'r');
+    if (numbers && strcmp(argv[1], "soak") == 0) {
+        if (argc == 3) seed = (uint64_t)time(NULL) << 24;
+        return runSeeds(seed, (unsigned long)-1, strtod(argv[2], NULL), true);
+    }
+    fprintf(stderr, "usage: model run|find COUNT [SEED] | soak SECONDS [SEED] | replay FILE...\n");
+    return 2;
+}

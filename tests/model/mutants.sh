@@ -1,0 +1,133 @@
+#!/bin/bash
+# Shows that the model notices faults: puts one after the other into a copy of the sources, and runs
+# the model on it. The exit code is 0 if each was found. A fault that cannot be put in, as the code
+# has changed, is an error: adapt its line below.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+programs=${1:-3000}
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+cp --parents $(git ls-files '*.c' '*.h' tests/Makefile) "$copy"
+cd "$copy"
+
+applied=0 survivors=0
+# mutant BACKEND FILE 'perl program, on the whole file' WHAT
+mutant() {
+    local backend=$1 file=$2 program=$3 what=$4
+    cp $file original
+    perl -0pe "$program" original >$file
+    cmp -s $file original && {
+        echo "mutants: cannot be put in: $what" >&2
+        exit 1
+    }
+    make -s -f tests/Makefile BACKEND=$backend CFLAGS=-w model
+    applied=$((applied + 1))
+    if build/$backend/model find "$programs" >log 2>&1; then
+        survivors=$((survivors + 1))
+        echo "SURVIVES  $backend: $what"
+    else
+        echo "found     $backend: $what ($(grep -m1 WRONG log || echo 'a crash'))"
+    fi
+    cp original $file
+}
+
+# File events
+mutant epoll ae.c 's/if \(slot->born == batch\) continue;//' \
+    'stale readiness is delivered to a new registration'
+mutant epoll ae.c 's/eventLoop->batch != batch \|\| slot->born == batch \|\| second == first/second == first/' \
+    'the second handler does not mind what the first one did'
+mutant epoll ae.c 's/ \|\| second == first\) return/) return/' \
+    'one function for both is called twice'
+mutant epoll ae.c 's/served < count && eventLoop->batch == batch/served < count/' \
+    'an outer pass goes on with the events of a nested one'
+mutant epoll ae.c 's/slot->mask & \(writesFirst \? AE_READABLE : AE_WRITABLE\)/1/' \
+    'a second handler is called though it was deleted'
+mutant epoll ae.c 's/int writesFirst = .*/int writesFirst = 0;/' \
+    'the barrier is ignored'
+mutant epoll ae.c 's/if \(mask & AE_WRITABLE\) slot->mask &= ~AE_BARRIER;//' \
+    'the barrier outlives the write handler'
+mutant epoll ae.c 's/if \(!\(slot->mask & AE_BOTH\)\) slot->mask = AE_NONE;//' \
+    'the barrier outlives both handlers'
+mutant epoll ae.c 's/eventLoop->maxfd--;/break;/' \
+    'maxfd is not lowered'
+mutant epoll ae.c 's/slots = slots > eventLoop->setsize \/ 2.*/slots = fd;/; s/if \(slots <= fd\) slots = fd \+ 1;//' \
+    'one slot too few'
+mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
+    'the loop can be made too small by one'
+
+# Time events
+mutant epoll ae.c 's/putInHeap\(timers, place, timers->heap\[\(place - 1\) \/ 4\]\);/break;/' \
+    'the heap does not sift up'
+mutant epoll ae.c 's/return heap\[right\]\.when < heap\[left\]\.when \? right : left;/return left;/' \
+    'the heap sifts down the wrong way'
+mutant epoll ae.c 's/uint32_t level = highestBit\(tick \^ timers->horizon\) \/ DIGIT_BITS;/uint32_t level = (highestBit(tick ^ timers->horizon) + 1) \/ DIGIT_BITS;/' \
+    'the wheel is off by one at the end of a level'
+mutant epoll ae.c 's/\(digits - digits % DIGITS \+ value\)/(digits + value)/' \
+    'the horizon moves too far'
+mutant epoll ae.c 's/while \(timers->heapLength == 0\)/if (timers->heapLength == 0)/' \
+    'the nearest timer is looked for in one list only'
+mutant epoll ae.c 's/return delay > \(UINT64_MAX - now\) \/ 1000 \? UINT64_MAX : now \+ delay \* 1000;/return now + delay * 1000;/' \
+    'times do not saturate'
+mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
+    'a timer is a fraction of a microsecond early'
+mutant epoll ae.c 's/(deadlineIn\(again\);\s*)appendToList\(timers, FRESH, slot\);/$1placeTimer(timers, slot, timer->when);/' \
+    'a pass fires what is armed in it'
+mutant epoll ae.c 's/if \(timers->nodes\[slot\]\.isRunning\) return AE_OK;.*//' \
+    'a timer is freed under its own handler'
+mutant epoll ae.c 's/timer->id = AE_DELETED_EVENT_ID;/;/; s/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
+    'a handler that deletes its own timer is asked again'
+mutant epoll ae.c 's/(aeTimeEvent \*timer = timerAt\(timers, slot\);\s*)appendToList\(timers, RUNNING, slot\);/$1appendToList(timers, FRESH, slot);/' \
+    'a nested pass runs a timer that is running'
+mutant epoll ae.c 's/while \(\(slot = takeFirst\(timers, DOOMED\)\)\)/while ((slot = timers->nodes[DOOMED].next) != DOOMED)/; s/appendToList\(timers, RUNNING, slot\);(\s*timer->finalizerProc)/$1/' \
+    'a nested pass finalizes a second time'
+mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slot % 5 == 0) $&/' \
+    'some finalizers run twice'
+mutant epoll ae.c 's/(takeFromList\(timers, slot\);\s*)buryTimer\(eventLoop, slot\);(\s*return AE_OK;)/$1 aeTimeEvent *dead = timerAt(timers, slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); releaseTimer(eventLoop, slot);$2/' \
+    'a finalizer runs inside of aeDeleteTimeEvent'
+mutant epoll ae.c 's/eventLoop->timeEventHead = anyTimer\(timers\);/eventLoop->timeEventHead = NULL;/' \
+    'timeEventHead is NULL while timers exist'
+mutant epoll ae.c 's/finalizeTimers\(eventLoop\);\s*return fired;/if (!fired) $&/' \
+    'a pass that fires does not finalize'
+mutant epoll ae.c 's/timers->heap\[0\]\.when <= now\) \{/timers->heap[0].when < now) {/' \
+    'a timer that is due this very microsecond does not fire'
+
+# One iteration
+mutant epoll ae.c 's/\(flags \| eventLoop->flags\) & AE_DONT_WAIT/flags \& AE_DONT_WAIT/' \
+    'aeSetDontWait has no effect'
+mutant epoll ae.c 's/int sleeps = .*/int sleeps = 0;/' \
+    'no sleep without an fd'
+mutant epoll ae.c 's/if \(flags & AE_FILE_EVENTS\) served/served/' \
+    'file handlers run without AE_FILE_EVENTS'
+mutant epoll ae.c 's/if \(nearest > now\) wait = nearest - now;/if (nearest > now) wait = (nearest - now) \/ 1000 * 1000;/' \
+    'a wait ends before the deadline'
+mutant epoll ae.c 's/STORE_STOP\(eventLoop, 0\);//' \
+    'aeMain does not clear stop'
+
+# Backends
+mutant epoll ae_epoll.c 's/ \+ 999\) \/ 1000/) \/ 1000/' \
+    'whole milliseconds are rounded down'
+mutant epoll ae_epoll.c 's/mask = AE_BOTH;/mask |= AE_READABLE;/' \
+    'a hang-up is not writable'
+mutant epoll ae_epoll.c 's/if \(errno != ENOENT\) return -1;/return -1;/' \
+    'an fd closed without deletion cannot be registered again'
+mutant epoll ae_epoll.c 's/left \? EPOLL_CTL_MOD : EPOLL_CTL_DEL/EPOLL_CTL_DEL/' \
+    'epoll: to delete one event deletes both'
+mutant select ae_select.c 's/if \(mask & AE_WRITABLE\) FD_CLR\(fd, &state->writable\);//' \
+    'select: a deleted write event stays in the set'
+mutant select ae_select.c 's/ && dropClosedFds\(eventLoop\) > 0//; s/errno == EBADF/0/' \
+    'select: a closed fd is fatal'
+mutant kqueue ae_kqueue.c 's/if \(events\[i\]\.flags & \(EV_EOF \| EV_ERROR\)\) mask = AE_BOTH;//' \
+    'kqueue: the end of a file is told to one side only'
+mutant kqueue ae_kqueue.c 's/\*slotMask &= ~NOTES;//' \
+    'kqueue: notes stay in the mask'
+mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~former, EV_DELETE, AE_NONE, 0\);//' \
+    'kqueue: a failed registration leaves a filter armed'
+mutant netbsd ae_kqueue.c 's/int forgotten = former && error == ENOENT;/int forgotten = 0;/' \
+    'kqueue: an fd closed without deletion cannot be registered again'
+mutant evport ae_evport.c 's/\n    associateRetrieved\(eventLoop\);//' \
+    'evport: an fd is reported only once'
+mutant evport ae_evport.c 's/int left = eventLoop->events\[fd\]\.mask & ~mask & AE_BOTH;/int left = 0;/' \
+    'evport: to delete one event deletes both'
+
+echo "mutants: $((applied - survivors)) of $applied found"
+[ $survivors = 0 ]

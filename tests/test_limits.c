@@ -1,0 +1,69 @@
+/* Where the arrays end: on a machine with so small a size_t and so small a uint32_t that they do
+ * (NARROW_SYSTEM in tests/support/seams.h).
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include "tests/support/support.h"
+
+#include <errno.h>
+
+enum { MANY = 4000, FIRST_FD = 100 };
+
+static int setUpLargeLoop(void **state) {
+    setUp(state);
+    freezeClock();
+    loop = aeCreateEventLoop(MANY);
+    return loop ? 0 : -1;
+}
+
+TEST(slots_beyond_what_size_t_can_count_are_ENOMEM_and_change_nothing) {
+    Pipe ready = newReadyPipe();
+    int fd = FIRST_FD, registered = 0;
+    if (roomForFds(MANY) < MANY) SKIP("too few fds");
+    for (;; fd += 50) {
+        assert_true(fd < MANY);
+        newCopy(ready.out, fd);
+        aeEventLoop before = *loop;
+        if (aeCreateFileEvent(loop, fd, AE_READABLE, onRead, "A") == AE_ERR) {
+            assert_int_equal(errno, ENOMEM);
+            assert_memory_equal(&before, loop, sizeof(before));
+            break;
+        }
+        registered++;
+    }
+    assert_true(registered > 0);
+    assert_int_equal(aeGetFileEvents(loop, fd), AE_NONE);
+    assert_int_equal(look(), registered);
+    aeDeleteFileEvent(loop, FIRST_FD, AE_READABLE);
+    assert_int_equal(look(), registered - 1);
+}
+
+TEST(timers_beyond_what_a_slot_can_number_are_ENOMEM_and_change_nothing) {
+    int created = 0, fired = 0;
+    long long id;
+    for (;; created++) {
+        assert_true(created < MANY);
+        aeEventLoop before = *loop;
+        id = aeCreateTimeEvent(loop, 10, countTime, &fired, NULL);
+        if (id != AE_ERR) continue;
+        assert_int_equal(errno, ENOMEM);
+        assert_memory_equal(&before, loop, sizeof(before));
+        break;
+    }
+    assert_true(created > 64);
+    assert_int_equal(aeDeleteTimeEvent(loop, 0), AE_OK);
+    assert_int_equal(aeCreateTimeEvent(loop, 10, countTime, &fired, NULL), created);
+    advanceClock(10000);
+    assert_int_equal(look(), created);
+    assert_int_equal(fired, created);
+}
+
+#define LARGE(name) cmocka_unit_test_setup_teardown(name, setUpLargeLoop, tearDown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        LARGE(slots_beyond_what_size_t_can_count_are_ENOMEM_and_change_nothing),
+        LARGE(timers_beyond_what_a_slot_can_number_are_ENOMEM_and_change_nothing),
+    };
+    return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
+}
