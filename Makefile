@@ -7,6 +7,9 @@
 #   make test             the tests, on every backend that can run here
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
+#   make bench-quick      less of it, in less than a minute
+#   make bench-guard      fails when the loop has become more expensive than bench/limits
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make install          libae.a, ae.h, anet.h and ae.pc below $(DESTDIR)$(PREFIX)
 #   make uninstall clean
@@ -31,7 +34,7 @@ EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/e
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps dropin dropin-redis bench bench-quick bench-guard install uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -77,6 +80,15 @@ dropin:
 
 dropin-redis:
 	tests/dropin/redis.sh "$(REDIS_SRC)"
+
+bench:
+	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh
+
+bench-quick:
+	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh quick
+
+bench-guard:
+	+@MAKE="$(MAKE)" CC="$(CC)" bench/guard.sh
 
 build/ae.pc: Makefile
 	@mkdir -p build
