@@ -10,6 +10,9 @@
 #   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
 #   make dropin-all       likewise, every part of their tests, on every backend: two hours
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
+#   make bench-quick      less of it, in less than a minute
+#   make bench-guard      fails when the loop has become more expensive than bench/limits
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
 #   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
@@ -46,6 +49,7 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 .PHONY: all demo examples test deps lint coverage mcdc
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
+.PHONY: bench bench-quick bench-guard
 
 all: libae.a
 
@@ -140,6 +144,17 @@ dist:
 
 # Made each time: PREFIX may be another one.
 build/ae.pc: ALWAYS
+
+bench:
+	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh
+
+bench-quick:
+	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh quick
+
+bench-guard:
+	+@MAKE="$(MAKE)" CC="$(CC)" bench/guard.sh
+
+build/ae.pc: Makefile
 	@mkdir -p build
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: ae' 'Description: Event loop for file descriptors and timers' \

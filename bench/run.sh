@@ -148,3 +148,34 @@ for workload in $workloads; do
     esac
     awk -f bench/table.awk -v workload="$workload" -v csv="$out/$workload.csv" "$raw"
 done
+
+# What it was measured on.
+macros() {
+    printf '#include <%s>\n%s\n' "$1" "$2" | ${CC:-cc} -E -P - | tail -n 1 | tr -d '" '
+}
+processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+system="${processor:-$(uname -m)}, $(nproc) processors, Linux $(uname -r)"
+versions="libev $(macros ev.h EV_VERSION_MAJOR.EV_VERSION_MINOR)"
+versions="$versions, libevent $(macros event2/event.h EVENT__VERSION)"
+versions="$versions, libuv $(macros uv.h UV_VERSION_MAJOR.UV_VERSION_MINOR.UV_VERSION_PATCH)"
+[ -z "${REDIS_SRC:-}" ] || versions="$versions, original of Redis $(
+    sed -n 's/^#define REDIS_VERSION "\(.*\)"/\1/p' "$REDIS_SRC/src/version.h"
+)"
+caption="$system, $(${CC:-cc} --version | head -n 1), $(date +%Y-%m-%d)
+$versions"
+echo
+echo "$caption"
+case $out in
+doc/bench)
+    echo "$caption" >"$out/machine.txt"
+    missing=
+    for workload in timers dispatch interest http; do
+        [ -f "$out/$workload.csv" ] || missing="$missing $workload"
+    done
+    if [ "$missing" ]; then
+        say "no plots: these were never measured:$missing"
+    else
+        gnuplot -e "dir = '$out'; caption = \"${caption//$'\n'/\\n}\"" bench/plots.gp
+    fi
+    ;;
+esac

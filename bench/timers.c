@@ -108,7 +108,7 @@ static void benchFire(int64_t budget) {
     int *delays = array((size_t)timerCount, sizeof(*delays));
     Best fire = {0};
     int64_t begun = nowNs();
-    while (bestWantsMore(&fire, budget) && (fire.rounds < 4 || nowNs() - begun < 4 * budget)) {
+    while (bestWantsMore(&fire, budget) && (fire.rounds < 4 || nowNs() - begun < 20 * budget)) {
         for (int i = 0; i < timerCount; i++) delays[i] = randomBelow(within + 1);
         timersFired = 0;
         startAll(delays);
