@@ -5,6 +5,8 @@
 #   make examples         build/examples/*
 #   make deps             installs what the tests need
 #   make test             the tests, on every backend that can run here
+#   make soak SECONDS=60  random programs against the model, on each backend for so long (Linux)
+#   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make lint             the format, and warnings of every compiler and standard at hand
@@ -16,6 +18,7 @@
 
 VERSION = 0.1.0
 
+SECONDS = 60
 BACKEND ?=
 PREFIX ?= /usr/local
 
@@ -31,7 +34,7 @@ EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/e
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps dropin dropin-redis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test soak fuzz deps dropin dropin-redis install uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -66,6 +69,12 @@ deps:
 
 test: examples
 	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/run.sh
+
+soak:
+	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/model/soak.sh "$(SECONDS)"
+
+fuzz:
+	+@MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
 
 lint:
 	@tests/lint.sh
