@@ -9,6 +9,8 @@
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
 #   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
 #   make dropin-all       likewise, every part of their tests, on every backend: two hours
+#   make soak SECONDS=60  random programs against the model, on each backend for so long (Linux)
+#   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
 #   make bench-quick      less of it, in less than a minute
@@ -29,6 +31,7 @@ VERSION_OF = awk '/define AE_VERSION_/ { printf "%s%s", dot, $$3; dot = "." } EN
 VERSION = `$(VERSION_OF) ae.h`
 TAG = v$(VERSION)
 
+SECONDS = 60
 BACKEND ?=
 PREFIX ?= /usr/local
 
@@ -50,6 +53,7 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
 .PHONY: bench bench-quick bench-guard
+.PHONY: soak fuzz
 
 all: libae.a
 
@@ -100,6 +104,12 @@ coverage:
 
 mcdc:
 	+@MAKE="$(MAKE)" tests/coverage.sh mcdc
+
+soak:
+	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/model/soak.sh "$(SECONDS)"
+
+fuzz:
+	+@MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
 
 lint:
 	@tests/lint.sh
