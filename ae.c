@@ -226,9 +226,19 @@ static aeFileEvent *findSlot(aeEventLoop *eventLoop, int fd) {
     return slot->mask == AE_NONE ? NULL : slot;
 }
 
+/* A barrier alone changes only the order of the handlers that an fd has. */
+SELDOM int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
+    aeFileEvent *slot = findSlot(eventLoop, fd);
+    if (!slot) {
+        errno = EINVAL;
+        return AE_ERR;
+    }
+    slot->mask |= mask & AE_BARRIER;
+    return AE_OK;
+}
+
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc,
                       void *clientData) {
-    mask &= AE_BOTH | AE_BARRIER;
     if (fd < 0) {
         errno = EBADF;
         return AE_ERR;
@@ -237,19 +247,21 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
         errno = ERANGE;
         return AE_ERR;
     }
-    if (mask & AE_BOTH ? !proc : !findSlot(eventLoop, fd)) {
+    if (!(mask & AE_BOTH)) return addBarrier(eventLoop, fd, mask);
+    if (!proc) {
         errno = EINVAL;
         return AE_ERR;
     }
     if (fd >= eventLoop->nevents && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
-    if (mask & AE_BOTH && aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
+    mask &= AE_BOTH | AE_BARRIER;
+    if (aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
     aeFileEvent *slot = &eventLoop->events[fd];
     if (slot->mask == AE_NONE) slot->born = eventLoop->batch;
     slot->mask |= mask;
     if (mask & AE_READABLE) slot->rfileProc = proc;
     if (mask & AE_WRITABLE) slot->wfileProc = proc;
-    if (mask & AE_BOTH) slot->clientData = clientData;
+    slot->clientData = clientData;
     if (fd > eventLoop->maxfd) eventLoop->maxfd = fd;
     return AE_OK;
 }
@@ -262,8 +274,8 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     int gone = slot->mask & mask & AE_BOTH;
     if (gone) aeApiDelEvent(eventLoop, fd, gone);
 
+    if (mask & AE_WRITABLE) mask |= AE_BARRIER;
     slot->mask &= ~mask;
-    if (mask & AE_WRITABLE) slot->mask &= ~AE_BARRIER;
     if (slot->mask & AE_BOTH) return;
     slot->mask = AE_NONE;
     while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)

@@ -51,12 +51,10 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     release(state);
 }
 
-SELDOM int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
+ALWAYS int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
     aeApiState *state = eventLoop->apidata;
-    struct epoll_event event = {0};
-    if (mask & AE_READABLE) event.events |= EPOLLIN;
-    if (mask & AE_WRITABLE) event.events |= EPOLLOUT;
-    event.data.fd = fd;
+    struct epoll_event event = {.data.fd = fd};
+    event.events = (mask & AE_READABLE ? EPOLLIN : 0) | (mask & AE_WRITABLE ? EPOLLOUT : 0);
     return epoll_ctl(state->epfd, operation, fd, &event);
 }
 
