@@ -1,5 +1,6 @@
-/* A system with no more than POSIX has: anet.c and its tests are compiled with this in front, to see
- * what anet.c does where close-on-exec comes after birth, and keep-alive and marks have no options.
+/* A system with no more than POSIX has: anet.c and its tests are compiled with this in front, to
+ * see what anet.c does where close-on-exec comes after birth, and keep-alive and marks have no
+ * options.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
