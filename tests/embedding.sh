@@ -109,13 +109,6 @@ a_monotonic_h_beside_ae_h_comes_with_it() {
     $cc -std=c11 $strict -c ae.c user.c
 }
 
-the_program_of_the_readme_works_as_pasted() {
-    folder ae.h ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c README.md || return 1
-    sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' >program.c
-    $cc $flags -std=c11 -Wall -Wextra -Werror program.c ae.c -o program &&
-        printf 'abc\n' | ./program | grep -qx '4 bytes'
-}
-
 # $1: what to compile with; then what the memory and the panic must go through, and what not.
 in_a_redis_tree() {
     folder ae.h ae.c ae_epoll.c || return 1
@@ -217,7 +210,6 @@ check "in a Redis tree memory and panic are the server's" in_a_redis_tree \
 check "AE_STANDALONE denies the Redis tree" in_a_redis_tree \
     -DAE_STANDALONE "malloc realloc free abort" "zmalloc zrealloc zfree _serverPanic"
 check "one of the two headers of Redis is not enough" one_of_the_two_headers_of_redis_is_not_enough
-check "the program of the README works as pasted" the_program_of_the_readme_works_as_pasted
 backend=epoll
 check "make vendor copies what is needed here" vendors "ae.h ae.c ae_epoll.c" BACKEND=
 backend=select

@@ -37,6 +37,7 @@ test: FAILED: $*"
 
 run tests/embedding.sh
 run tests/doc.sh
+run tests/readme.sh
 run tests/integration.sh build/examples
 run tests/examples.sh build/examples
 for backend in $backends; do

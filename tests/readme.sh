@@ -1,0 +1,91 @@
+#!/bin/bash
+# What the README and the guide show, as pasted: the README's C program is compiled and run in each of
+# its three ways, its shell blocks are run line by line in a copy of the sources, the guide's C is
+# compiled, and every link leads somewhere. What is left out is said.
+set -u
+cd "$(dirname "$0")/.."
+. tests/support/check.sh
+
+# Blocks of one language: block FILE LANGUAGE NUMBER.
+block() {
+    awk -v fence='```'"$2" -v wanted="$3" '
+        $0 == fence { count++; inside = count == wanted; next }
+        /^```/ { inside = 0 }
+        inside' "$1"
+}
+
+blocks() {
+    grep -cx '```'"$2" "$1"
+}
+
+# The sources as they are, without what was built; a home of its own; cc and make as in this run.
+mkdir "$box/libae" "$box/bin" "$box/home"
+tar cf - --exclude=./build --exclude=./.git --exclude=./libae.a --exclude='./*.tar.gz' . |
+    tar xf - -C "$box/libae"
+printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v ${MAKE:-make})" >"$box/bin/make"
+compiler=${CC:-cc}
+printf '#!/bin/sh\nexec %s %s "$@"\n' "$(command -v ${compiler%% *})" "${compiler#${compiler%% *}} ${CFLAGS:-}" \
+    >"$box/bin/cc"
+chmod +x "$box/bin/make" "$box/bin/cc"
+
+pasted() {
+    cd "$box/libae" || return 1
+    unset MAKEFLAGS MFLAGS MAKELEVEL CC CFLAGS MAKE BACKEND DESTDIR PREFIX
+    HOME=$box/home PATH=$box/bin:$PATH bash -eux "$box/block.sh" || return 1
+    ! grep -q -- '-o server$' "$box/block.sh" || {
+        printf 'abcd' | timeout 60 ./server >"$box/said" && grep -qx '4 bytes' "$box/said" && rm server
+    }
+}
+
+the_guides_code_compiles() {
+    for number in $(seq "$(blocks doc/GUIDE.md c)"); do
+        {
+            printf '#include <%s>\n' ae.h anet.h errno.h stdio.h stdlib.h string.h unistd.h
+            block doc/GUIDE.md c $number
+        } >"$box/guide.c"
+        ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Wno-unused-function -Werror -I. \
+            -D_XOPEN_SOURCE=700 -c "$box/guide.c" -o "$box/guide.o" || return 1
+    done
+    [ "$number" -gt 1 ]
+}
+
+# File, and after a # the name of a test or a heading in it.
+every_link_leads_somewhere() {
+    local folder=$(dirname "$1") count=0 link path name
+    for link in $(grep -oE '\]\([^)]+\)' "$1" | sed 's/^](//; s/)$//'); do
+        case $link in http*) continue ;; esac
+        path=${link%%#*} name=
+        case $link in *#*) name=${link#*#} ;; esac
+        path=${path:+$folder/$path}
+        path=${path:-$1}
+        [ -e "$path" ] || { echo "$1: $link: no such file" && return 1; }
+        case $path in
+        *.c) [ -z "$name" ] || grep -qE "^TEST\($name\)" "$path" ;;
+        *.md) [ -z "$name" ] || sed -n 's/^##* //p' "$path" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9\n-' |
+            grep -qx -- "$name" ;;
+        esac || { echo "$1: $link: no such name" && return 1; }
+        count=$((count + 1))
+    done
+    [ $count -gt 0 ]
+}
+
+block README.md c 1 >"$box/libae/server.c"
+for number in $(seq "$(blocks README.md sh)"); do
+    block README.md sh $number | while read -r line; do
+        case $line in
+        "make deps test"* | *apt-get*) echo "left out - README: $line" ;;
+        esac
+    done
+    block README.md sh $number | grep -v '^make deps test\|apt-get' >"$box/block.sh"
+    check "README: $(sed 's/ *#.*//' "$box/block.sh" | tail -n 1)" pasted
+done
+[ "$(blocks README.md c) $(blocks README.md sh)" = "1 4" ] || {
+    echo "readme: not the blocks that this script knows" >&2
+    failed=$((failed + 1))
+}
+check "the guide's code compiles" the_guides_code_compiles
+for page in README.md CONTRIBUTING.md CHANGELOG.md doc/GUIDE.md; do
+    grep -q '](' $page || continue
+    check "every link of $page leads somewhere" every_link_leads_somewhere $page
+done
+finish
