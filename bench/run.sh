@@ -99,9 +99,10 @@ benchLateness() {
     measure "$1" lateness $lateness
 }
 
-# Requests a second, by wrk on the other processor. The example is examples/http itself.
+# Requests a second, by wrk on the other processor, and what processor time each took the server.
+# The example is examples/http itself.
 benchHttp() {
-    local connections=${1%,*} kind=${1#*,} library=$2 server pid port answer
+    local connections=${1%,*} kind=${1#*,} library=$2 server pid port answer ticks
     server="build/bench/$library http"
     [ "$library" != example ] || server=build/examples/http
     exec {server_output}< <(exec $pin $server)
@@ -109,11 +110,13 @@ benchHttp() {
     read -r -u "$server_output" port
     answer=$($pinPeer wrk -t1 -c"$connections" -d${seconds}s --timeout 10s \
         -H "Connection: $kind" "http://127.0.0.1:${port##*:}/") || true
+    ticks=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
     kill "$pid"
     exec {server_output}<&-
     ! grep -E 'Socket errors|Non-2xx' <<<"$answer" || say "$library, $1: some requests failed"
-    awk -v scope="$connections $kind" -v library="$library" \
-        '/^Requests\/sec/ { print "http," scope ",requests/s," library "," $2 }' \
+    awk -v scope="$connections $kind" -v library="$library" -v ms=$((ticks * 1000 / hertz)) '
+        /requests in/ { print "http," scope ",server us," library "," ms * 1000 / $1 }
+        /^Requests\/sec/ { print "http," scope ",requests/s," library "," $2 }' \
         <<<"$answer" >>"$raw"
 }
 
@@ -139,6 +142,7 @@ for workload in $workloads; do
     http)
         # As many fds as the system lets us have.
         ulimit -n "$(ulimit -Hn)"
+        hertz=$(getconf CLK_TCK)
         everyone=$libraries
         libraries="$libraries example"
         for load in $loads; do eachInTurn "$httpRounds" benchHttp "$load"; done
