@@ -822,7 +822,7 @@ SELDOM int fireTimers(aeEventLoop *eventLoop) {
         uint64_t now = monotonicNow(0);
         if (timers->heap[0].when <= now) fired = fireDue(eventLoop, now);
     }
-    if (!isEmpty(timers, DEAD)) finalizeTimers(eventLoop);
+    if (!isEmpty(timers, DEAD) || !isEmpty(timers, DOOMED)) finalizeTimers(eventLoop);
     return fired;
 }
 
