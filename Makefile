@@ -9,7 +9,12 @@
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
 #   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
 #   make dropin-all       likewise, every part of their tests, on every backend: two hours
+#   make soak SECONDS=60  random programs against the model, on each backend for so long (Linux)
+#   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
+#   make bench-quick      less of it, in less than a minute
+#   make bench-guard      fails when the loop has become more expensive than bench/limits
 #   make lint             the format, and warnings of every compiler and standard at hand
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
 #   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
@@ -26,6 +31,7 @@ VERSION_OF = awk '/define AE_VERSION_/ { printf "%s%s", dot, $$3; dot = "." } EN
 VERSION = `$(VERSION_OF) ae.h`
 TAG = v$(VERSION)
 
+SECONDS = 60
 BACKEND ?=
 PREFIX ?= /usr/local
 
@@ -46,6 +52,8 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 .PHONY: all demo examples test deps lint coverage mcdc
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
+.PHONY: bench bench-quick bench-guard
+.PHONY: soak fuzz
 
 all: libae.a
 
@@ -97,6 +105,12 @@ coverage:
 mcdc:
 	+@MAKE="$(MAKE)" tests/coverage.sh mcdc
 
+soak:
+	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/model/soak.sh "$(SECONDS)"
+
+fuzz:
+	+@MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
+
 lint:
 	@tests/lint.sh
 
@@ -140,6 +154,17 @@ dist:
 
 # Made each time: PREFIX may be another one.
 build/ae.pc: ALWAYS
+
+bench:
+	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh
+
+bench-quick:
+	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh quick
+
+bench-guard:
+	+@MAKE="$(MAKE)" CC="$(CC)" bench/guard.sh
+
+build/ae.pc: Makefile
 	@mkdir -p build
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: ae' 'Description: Event loop for file descriptors and timers' \

@@ -51,7 +51,7 @@ static void benchChain(int count, int primed, int writes) {
     for (int i = 0; i < primed; i++) putByte(pairs[(int)((long)i * count / primed)].out);
 
     int64_t start = nowNs();
-    loopRun();
+    countedRun();
     int64_t elapsed = nowNs() - start;
     char scope[32];
     snprintf(scope, sizeof(scope), "%d of %d", primed, count);
@@ -106,7 +106,7 @@ static void benchInterest(int count, int rounds) {
     for (int i = 0; i < count; i++) request(&conversations[i]);
 
     int64_t start = nowNs();
-    loopRun();
+    countedRun();
     emitFor("interest", count, "ns", (double)(nowNs() - start) / rounds);
 }
 

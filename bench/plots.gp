@@ -6,6 +6,7 @@
 grey = "#848d97"
 set datafile separator ","
 set datafile missing NaN
+set datafile columnheaders
 set border 3 linecolor rgb grey
 set tics nomirror textcolor rgb grey
 set key textcolor rgb grey
@@ -38,3 +39,46 @@ do for [metric in "create churn poll fire"] {
     unset key
 }
 unset multiplot
+
+# Bars: instructions, which the load and the speed of the machine do not change.
+set terminal svg size 900,420 font "sans-serif,13" noenhanced
+set output dir."/dispatch.svg"
+set multiplot layout 1,2 title "Instructions in user space\n".caption textcolor rgb grey
+unset logscale
+set format x
+set yrange [0:*]
+set style fill solid 0.85 noborder
+set boxwidth 0.9
+place(names, i) = 7 * (sum [n = 1:3] word(strcol(1), 1) eq word(names, n) ? n : 0) + i - 3.5
+instructions(i) = pick("instructions", i, 4)
+
+set title "Per event of a pipe chain"
+set xlabel "primed pairs"
+set xtics ("1 of 100" 7, "4 of 100" 14, "100 of 400" 21)
+set key top right
+set offsets 0, 0, graph 0.35, 0
+plot for [i = 1:6] dir."/dispatch.csv" using (place("1 4 100", i)):(instructions(i)) with boxes \
+    linecolor rgb colour(i) title word(libraries, i)
+unset key
+unset offsets
+set title "Per round trip, interest in writing changed twice"
+set xlabel "conversations at once"
+set xtics ("1" 7, "2" 14, "10" 21)
+plot for [i = 1:6] dir."/interest.csv" using (place("1 2 10", i)):(instructions(i)) \
+    with boxes linecolor rgb colour(i) notitle
+unset multiplot
+
+# Requests a second against open connections, with the lowest and the highest round.
+set terminal svg size 900,480 font "sans-serif,13" noenhanced
+set output dir."/http.svg"
+set title "HTTP requests a second, keep-alive, wrk on the other processor\n".caption
+set xlabel "open connections"
+set logscale x
+set xtics auto
+set xrange [70:15000]
+set key outside right
+kept(i, column) = word(strcol(1), 2) eq "keep-alive" ? pick("requests/s", i, column) : NaN
+plot for [i = 1:6] dir."/http.csv" \
+    using (real(word(strcol(1), 1)) * (0.94 + 0.02 * i)):(kept(i, 4)):(kept(i, 5)):(kept(i, 6)) \
+    with yerrorlines linecolor rgb colour(i) linewidth width(i) pointtype 7 pointsize 0.4 \
+    title word(libraries, i)

@@ -99,9 +99,10 @@ benchLateness() {
     measure "$1" lateness $lateness
 }
 
-# Requests a second, by wrk on the other processor. The example is examples/http itself.
+# Requests a second, by wrk on the other processor, and what processor time each took the server.
+# The example is examples/http itself.
 benchHttp() {
-    local connections=${1%,*} kind=${1#*,} library=$2 server pid port answer
+    local connections=${1%,*} kind=${1#*,} library=$2 server pid port answer ticks
     server="build/bench/$library http"
     [ "$library" != example ] || server=build/examples/http
     exec {server_output}< <(exec $pin $server)
@@ -109,11 +110,13 @@ benchHttp() {
     read -r -u "$server_output" port
     answer=$($pinPeer wrk -t1 -c"$connections" -d${seconds}s --timeout 10s \
         -H "Connection: $kind" "http://127.0.0.1:${port##*:}/") || true
+    ticks=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
     kill "$pid"
     exec {server_output}<&-
     ! grep -E 'Socket errors|Non-2xx' <<<"$answer" || say "$library, $1: some requests failed"
-    awk -v scope="$connections $kind" -v library="$library" \
-        '/^Requests\/sec/ { print "http," scope ",requests/s," library "," $2 }' \
+    awk -v scope="$connections $kind" -v library="$library" -v ms=$((ticks * 1000 / hertz)) '
+        /requests in/ { print "http," scope ",server us," library "," ms * 1000 / $1 }
+        /^Requests\/sec/ { print "http," scope ",requests/s," library "," $2 }' \
         <<<"$answer" >>"$raw"
 }
 
@@ -139,6 +142,7 @@ for workload in $workloads; do
     http)
         # As many fds as the system lets us have.
         ulimit -n "$(ulimit -Hn)"
+        hertz=$(getconf CLK_TCK)
         everyone=$libraries
         libraries="$libraries example"
         for load in $loads; do eachInTurn "$httpRounds" benchHttp "$load"; done
@@ -148,3 +152,34 @@ for workload in $workloads; do
     esac
     awk -f bench/table.awk -v workload="$workload" -v csv="$out/$workload.csv" "$raw"
 done
+
+# What it was measured on.
+macros() {
+    printf '#include <%s>\n%s\n' "$1" "$2" | ${CC:-cc} -E -P - | tail -n 1 | tr -d '" '
+}
+processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+system="${processor:-$(uname -m)}, $(nproc) processors, Linux $(uname -r)"
+versions="libev $(macros ev.h EV_VERSION_MAJOR.EV_VERSION_MINOR)"
+versions="$versions, libevent $(macros event2/event.h EVENT__VERSION)"
+versions="$versions, libuv $(macros uv.h UV_VERSION_MAJOR.UV_VERSION_MINOR.UV_VERSION_PATCH)"
+[ -z "${REDIS_SRC:-}" ] || versions="$versions, original of Redis $(
+    sed -n 's/^#define REDIS_VERSION "\(.*\)"/\1/p' "$REDIS_SRC/src/version.h"
+)"
+caption="$system, $(${CC:-cc} --version | head -n 1), $(date +%Y-%m-%d)
+$versions"
+echo
+echo "$caption"
+case $out in
+doc/bench)
+    echo "$caption" >"$out/machine.txt"
+    missing=
+    for workload in timers dispatch interest http; do
+        [ -f "$out/$workload.csv" ] || missing="$missing $workload"
+    done
+    if [ "$missing" ]; then
+        say "no plots: these were never measured:$missing"
+    else
+        gnuplot -e "dir = '$out'; caption = \"${caption//$'\n'/\\n}\"" bench/plots.gp
+    fi
+    ;;
+esac

@@ -42,10 +42,10 @@ instructions() {
     shift 2
     short=$(countInstructions "$program" "$@" 1000)
     long=$(countInstructions "$program" "$@" $((1000 + steps)))
-    awk "BEGIN { printf \"%.1f\", ($long - $short) / $steps }"
+    awk "BEGIN { printf \"%.2f\", ($long - $short) / $steps }"
 }
 
 countInstructions() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 >/dev/null |
-        sed -n 's/.* Collected : //p'
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=countedRun "$@" \
+        2>&1 >/dev/null | sed -n 's/.* Collected : //p'
 }

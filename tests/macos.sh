@@ -37,7 +37,7 @@ for target in x86_64-macos aarch64-macos; do
         -DAE_REALLOC=supportRealloc -DAE_FREE=supportFree \
         -DAE_ALLOC_HEADER='"tests/support/support.h"' -c ae.c -o "$box/ae.o"
     for source in tests/support/support.c tests/test_file_events.c tests/test_time_events.c \
-        tests/test_loop.c tests/test_faults.c; do
+        tests/test_loop.c tests/test_faults.c tests/test_life.c; do
         $cc -std=c11 -I. -isystem "$box/include" -c "$source" -o "$box/test.o"
     done
     echo "macos: $target compiles and links"

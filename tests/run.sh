@@ -12,8 +12,9 @@ printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' 
 
 # Linux has emulations of the kernels that it is not. Elsewhere the real ones are tested, but not
 # what only an emulation can show.
+model=
 case $(uname) in
-Linux) backends="epoll plain select kqueue netbsd evport" real= ;;
+Linux) backends="epoll plain select kqueue netbsd evport" real= model=model ;;
 *BSD | DragonFly | Darwin) backends="kqueue select" real="SUITES_kqueue=" ;;
 SunOS) backends="evport select" real="SUITES_evport=" ;;
 *) backends="select" real= ;;
@@ -22,7 +23,7 @@ esac
     real="$real KQUEUE_CPPFLAGS= KQUEUE_OBJECTS= EVPORT_CPPFLAGS= EVPORT_OBJECTS="
 
 for backend in $backends; do
-    ${MAKE:-make} -f tests/Makefile BACKEND=$backend $real suites || exit 1
+    ${MAKE:-make} -f tests/Makefile BACKEND=$backend $real suites $model || exit 1
 done
 ${MAKE:-make} -f tests/Makefile test-anet || exit 1
 [ "$(uname)" != Linux ] || ${MAKE:-make} -f tests/Makefile test-anet-plain || exit 1
@@ -46,6 +47,12 @@ for backend in $backends; do
 done
 run build/test_anet
 [ "$(uname)" != Linux ] || run build/test_anet_plain
+
+# The model knows how these kernels and emulations differ, and no others.
+for backend in ${model:+$backends}; do
+    run build/$backend/model replay tests/corpus/*
+    run build/$backend/model run 6000
+done
 
 # Nothing is said on success: the last words are the test runner's own.
 [ -z "$failed" ] || {

@@ -649,7 +649,8 @@ static void setHooks(const Operation *operation) {
 }
 
 static void advance(const Operation *operation) {
-    static const uint64_t end = UINT64_C(1) << 62;
+    /* Far enough from the end of time_t for all the waits that may follow. */
+    const uint64_t end = sizeof(time_t) > 4 ? UINT64_C(1) << 62 : UINT64_C(1200000000) * 1000000;
     uint64_t to = clockNow() + magnitude(operation->a, operation->b);
     if (operation->c % 2) to = (to | 4095) + operation->c % 4 - 1; /* about a tick of the timers */
     if (to < clockNow() || to > end) return;
@@ -764,9 +765,33 @@ static void refusePreciseWait(void) {
     mendCalls();
 }
 
+/* Tries to create a loop in vain, for lack of memory or fds or with a bad size. */
+static void createFailing(int setsize, uint8_t choice) {
+    CallKind kind = choice & 16 ? CREATE : MEMORY;
+    int nth = kind == CREATE ? 1 : 1 + choice % 16, injected = kind == CREATE ? EMFILE : ENOMEM;
+    int badSize = -(choice % 2), blocksBefore = liveBlocks();
+    if (choice & 32) {
+        aeEventLoop *none = aeCreateEventLoop(badSize);
+        int error = errno;
+        trace("aeCreateEventLoop(%d); /* %s */", badSize, none ? "not NULL" : "NULL");
+        expect(!none && error == EINVAL, "aeCreateEventLoop did not refuse setsize %d", badSize);
+    }
+    if (!(choice & 64)) return;
+    failNth(kind, nth, injected);
+    aeEventLoop *some = aeCreateEventLoop(setsize);
+    int error = errno;
+    mendCalls();
+    trace("aeCreateEventLoop(%d); /* %s, with failure %d */", setsize, some ? "not NULL" : "NULL",
+          nth);
+    expect(!some == hasFailed(), "aeCreateEventLoop does not tell whether it failed");
+    expect(some || error == injected, "aeCreateEventLoop: errno %d", error);
+    aeDeleteEventLoop(some);
+    expect(liveBlocks() == blocksBefore, "aeCreateEventLoop leaks");
+}
+
 static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
     static const int setsizes[] = {1024, 1024, 10128, 64, 100, 20, 8, 1};
-    static const long long seconds[] = {1000, 0, 1000000000, 1000000000000};
+    const long long seconds[] = {1000, 0, 1000000000, sizeof(time_t) > 4 ? 1000000000000 : 1};
     Traits traits = {.largestSetsize = INT_MAX, .waitsInMultiples = 1};
     bool wholeMilliseconds = backendIs("epoll") && (setup[2] % 4 == 0 || !countsMicroseconds());
     if (backendIs("epoll") || backendIs("kqueue")) traits.forgetsClosedFds = true;
@@ -782,6 +807,7 @@ static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
 #endif
     setClock(seconds[setup[1] % 4], setup[1] * 3906249L);
     int setsize = setsizes[setup[0] % COUNT_OF(setsizes)];
+    createFailing(setsize, setup[3]);
     trace("aeEventLoop *loop = aeCreateEventLoop(%d);", setsize);
     loop = aeCreateEventLoop(setsize);
     expect(loop, "aeCreateEventLoop failed");

@@ -10,7 +10,8 @@ for backend in epoll select kqueue netbsd evport; do
     out=build/fuzz/$backend
     mkdir -p $out/found
     ${MAKE:-make} -s -f tests/Makefile BACKEND=$backend B=$out CC=clang \
-        CFLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" $out/fuzz
+        CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all" \
+        FUZZ_CFLAGS=-fsanitize=fuzzer-no-link $out/fuzz
     echo "== fuzz: $backend"
     # A program that fails is left in build/fuzz: "model replay" shrinks and shows it.
     $out/fuzz -max_total_time="$seconds" -max_len=1604 -timeout=10 -artifact_prefix=$out/ \

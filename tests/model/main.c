@@ -52,7 +52,7 @@ static bool fails(const uint8_t *bytes, size_t length, Voice voice) {
         }
         alarm(SECONDS_A_PROGRAM);
         runProgram(bytes, length, voice == TRACING);
-        _exit(0);
+        exit(0);
     }
     int status;
     if (waitpid(child, &status, 0) == -1) die("waitpid");
@@ -147,7 +147,7 @@ static int runSeeds(uint64_t seed, unsigned long count, double seconds, bool shr
     if (child == -1) die("fork");
     if (child == 0) {
         runPrograms(progress, seed, count, start + seconds);
-        _exit(0);
+        exit(0);
     }
     int status;
     if (waitpid(child, &status, 0) == -1) die("waitpid");

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { MAX_FDS = 2048, MAX_TIMERS = 1024, MAX_ENTRIES = 64, BOTH = AE_READABLE | AE_WRITABLE };
+enum { MAX_FDS = 1024, MAX_TIMERS = 1024, MAX_ENTRIES = 64, BOTH = AE_READABLE | AE_WRITABLE };
 
 typedef struct {
     int mask; /* AE_NONE: not registered */
@@ -520,14 +520,15 @@ void modelWaits(long long timeout, bool interrupted) {
     model.mustRetry = false;
     if (interrupted) return;
 
-    for (int fd = 0; fd <= modelMaxFd(); fd++) {
+    int maxFd = modelMaxFd();
+    for (int fd = 0; fd <= maxFd; fd++) {
         File *file = &model.files[fd];
         if (!file->mask) continue;
         if (model.traits.dropsClosedFds && file->orphan && !file->dropped && !isOpen(fd))
             file->dropped = model.mustRetry = true;
     }
     if (model.mustRetry) return;
-    for (int fd = 0; fd <= modelMaxFd(); fd++)
+    for (int fd = 0; fd <= maxFd; fd++)
         if (model.files[fd].mask) addEntry(pass, fd);
 }
 

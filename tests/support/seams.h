@@ -1,5 +1,5 @@
-/* Where the tests get between ae.c and the system. ae.c is compiled for them with
- * `-include tests/support/seams.h`, so that its system calls go through support.c, which passes
+/* Where the tests get between ae.c or anet.c and the system. They are compiled for them with
+ * `-include tests/support/seams.h`, so that their system calls go through support.c, which passes
  * them on unless a test has asked for a failure or for a clock of its own. support.h tells what a
  * test may ask for.
  *
@@ -12,18 +12,25 @@
 #define _GNU_SOURCE
 #endif
 
-/* All headers that ae.c and its backends include: once the macros stand, they would be renamed. */
+/* All headers that those files include: once the macros stand, they would be renamed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +40,26 @@ int supportSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
 int supportPoll(struct pollfd *set, nfds_t count, int milliseconds);
 int supportFcntl(int fd, int command, ...);
 int supportClose(int fd);
+
+int supportSocket(int family, int type, int protocol);
+int supportBind(int fd, const struct sockaddr *at, socklen_t length);
+int supportListen(int fd, int backlog);
+int supportAccept(int fd, struct sockaddr *peer, socklen_t *length);
+int supportConnect(int fd, const struct sockaddr *to, socklen_t length);
+int supportSetsockopt(int fd, int level, int option, const void *value, socklen_t length);
+int supportGetsockopt(int fd, int level, int option, void *value, socklen_t *length);
+int supportGetsockname(int fd, struct sockaddr *at, socklen_t *length);
+int supportGetpeername(int fd, struct sockaddr *at, socklen_t *length);
+int supportGetaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **found);
+int supportPipe(int ends[2]);
+int supportChmod(const char *path, mode_t mode);
+int supportUnlink(const char *path);
+int supportStat(const char *path, struct stat *status);
+#ifdef SOCK_CLOEXEC
+int supportAccept4(int fd, struct sockaddr *peer, socklen_t *length, int flags);
+int supportPipe2(int ends[2], int flags);
+#endif
 
 #ifdef __linux__
 #include <sys/epoll.h>
@@ -78,6 +105,24 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
 #define poll(set, count, milliseconds) supportPoll(set, count, milliseconds)
 #define fcntl(...) supportFcntl(__VA_ARGS__)
 #define close(fd) supportClose(fd)
+#define socket(family, type, protocol) supportSocket(family, type, protocol)
+#define bind(fd, at, length) supportBind(fd, at, length)
+#define listen(fd, backlog) supportListen(fd, backlog)
+#define accept(fd, peer, length) supportAccept(fd, peer, length)
+#define accept4(fd, peer, length, flags) supportAccept4(fd, peer, length, flags)
+#define connect(fd, to, length) supportConnect(fd, to, length)
+#define setsockopt(fd, level, option, value, length) \
+    supportSetsockopt(fd, level, option, value, length)
+#define getsockopt(fd, level, option, value, length) \
+    supportGetsockopt(fd, level, option, value, length)
+#define getsockname(fd, at, length) supportGetsockname(fd, at, length)
+#define getpeername(fd, at, length) supportGetpeername(fd, at, length)
+#define getaddrinfo(host, service, hints, found) supportGetaddrinfo(host, service, hints, found)
+#define pipe(ends) supportPipe(ends)
+#define pipe2(ends, flags) supportPipe2(ends, flags)
+#define chmod(path, mode) supportChmod(path, mode)
+#define unlink(path) supportUnlink(path)
+#define stat(path, status) supportStat(path, status)
 #define epoll_create1(flags) supportEpollCreate1(flags)
 #define epoll_ctl(epfd, operation, fd, event) supportEpollCtl(epfd, operation, fd, event)
 #define epoll_wait(epfd, events, room, milliseconds) \

@@ -53,6 +53,12 @@ void forgetCalls(void) {
     for (int kind = 0; kind < CALL_KINDS; kind++) calls[kind] = 0;
 }
 
+static size_t transferLimit;
+
+void limitTransfers(size_t limit) {
+    transferLimit = limit;
+}
+
 /* Counts a call, and answers whether it must fail. */
 static bool fails(CallKind kind) {
     calls[kind]++;
@@ -122,8 +128,14 @@ static void (*waitWatcher)(long long microseconds);
 static uint64_t chance;
 
 int openFds(void) {
+    enum { AT_ONCE = 128 }; /* poll(2) refuses more than the limit of fds */
     int open = 0;
-    for (int fd = 0; fd < SCANNED_FDS; fd++) open += fcntl(fd, F_GETFD) != -1;
+    for (int first = 0; first < SCANNED_FDS; first += AT_ONCE) {
+        struct pollfd set[AT_ONCE] = {{0, 0, 0}};
+        for (int i = 0; i < AT_ONCE; i++) set[i].fd = first + i;
+        assert_true(poll(set, AT_ONCE, 0) != -1);
+        for (int i = 0; i < AT_ONCE; i++) open += !(set[i].revents & POLLNVAL);
+    }
     return open;
 }
 
@@ -133,6 +145,7 @@ int setUp(void **state) {
     signal(SIGPIPE, SIG_IGN);
     mendCalls();
     forgetCalls();
+    limitTransfers(0);
     frozen = false;
     latestTimeout = 0;
     largestBatch = 0;
@@ -375,6 +388,10 @@ void setClock(long long seconds, long nanoseconds) {
     frozen = true;
 }
 
+void thawClock(void) {
+    frozen = false;
+}
+
 void advanceClock(long long microseconds) {
     assert_true(frozen && microseconds >= 0);
     long nanoseconds = frozenNow.tv_nsec + (long)(microseconds % 1000000 * 1000);
@@ -487,6 +504,88 @@ int supportFcntl(int fd, int command, ...) {
 int supportClose(int fd) {
     int result = close(fd);
     return fails(CLOSE) ? -1 : result;
+}
+
+int supportSocket(int family, int type, int protocol) {
+    return fails(SOCKET) ? -1 : socket(family, type, protocol);
+}
+
+int supportBind(int fd, const struct sockaddr *at, socklen_t length) {
+    return fails(BIND) ? -1 : bind(fd, at, length);
+}
+
+int supportListen(int fd, int backlog) {
+    return fails(LISTEN) ? -1 : listen(fd, backlog);
+}
+
+int supportAccept(int fd, struct sockaddr *peer, socklen_t *length) {
+    return fails(ACCEPT) ? -1 : accept(fd, peer, length);
+}
+
+int supportConnect(int fd, const struct sockaddr *to, socklen_t length) {
+    return fails(CONNECT) ? -1 : connect(fd, to, length);
+}
+
+int supportSetsockopt(int fd, int level, int option, const void *value, socklen_t length) {
+    return fails(OPTION) ? -1 : setsockopt(fd, level, option, value, length);
+}
+
+int supportGetsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    return fails(OPTION) ? -1 : getsockopt(fd, level, option, value, length);
+}
+
+int supportGetsockname(int fd, struct sockaddr *at, socklen_t *length) {
+    return fails(NAME) ? -1 : getsockname(fd, at, length);
+}
+
+int supportGetpeername(int fd, struct sockaddr *at, socklen_t *length) {
+    return fails(NAME) ? -1 : getpeername(fd, at, length);
+}
+
+int supportGetaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **found) {
+    if (!fails(LOOKUP)) return getaddrinfo(host, service, hints, found);
+    errno = EMFILE; /* for EAI_SYSTEM */
+    return fault.error;
+}
+
+int supportPipe(int ends[2]) {
+    return fails(PIPE) ? -1 : pipe(ends);
+}
+
+int supportChmod(const char *path, mode_t mode) {
+    return fails(FILES) ? -1 : chmod(path, mode);
+}
+
+int supportUnlink(const char *path) {
+    int result = unlink(path);
+    return fails(FILES) ? -1 : result;
+}
+
+int supportStat(const char *path, struct stat *status) {
+    return fails(FILES) ? -1 : stat(path, status);
+}
+
+#ifdef SOCK_CLOEXEC
+int supportAccept4(int fd, struct sockaddr *peer, socklen_t *length, int flags) {
+    return fails(ACCEPT) ? -1 : accept4(fd, peer, length, flags);
+}
+
+int supportPipe2(int ends[2], int flags) {
+    return fails(PIPE) ? -1 : pipe2(ends, flags);
+}
+#endif
+
+static size_t limited(size_t size) {
+    return transferLimit && size > transferLimit ? transferLimit : size;
+}
+
+ssize_t supportRead(int fd, void *bytes, size_t size) {
+    return fails(TRANSFER) ? -1 : read(fd, bytes, limited(size));
+}
+
+ssize_t supportWrite(int fd, const void *bytes, size_t size) {
+    return fails(TRANSFER) ? -1 : write(fd, bytes, limited(size));
 }
 
 #ifdef __linux__

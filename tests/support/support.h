@@ -33,6 +33,8 @@ void supportFree(void *memory);
 
 #include <cmocka.h>
 
+#include <sys/types.h>
+
 #include "ae.h"
 
 /// The surroundings of a test /////////////////////////////////////////////////////////////////////
@@ -123,6 +125,7 @@ void fill(int fd); /* until it is not writable */
 void freezeClock(void); /* at 1000 s */
 void setClock(long long seconds, long nanoseconds);
 void advanceClock(long long microseconds);
+void thawClock(void);             /* the real one again */
 uint64_t clockNow(void);          /* microseconds, of a frozen clock */
 long long clockNanoseconds(void); /* of a frozen clock */
 
@@ -138,6 +141,17 @@ typedef enum {
     POLL,         /* poll, in aeWait */
     FCNTL,
     CLOSE, /* closes, even when it is made to fail */
+    SOCKET,
+    BIND,
+    LISTEN,
+    ACCEPT,
+    CONNECT,
+    OPTION, /* setsockopt, getsockopt */
+    NAME,   /* getsockname, getpeername */
+    LOOKUP, /* getaddrinfo; the error is what it answers */
+    PIPE,
+    FILES, /* chmod, stat; unlink, which unlinks even when it is made to fail */
+    TRANSFER,
     CALL_KINDS
 } CallKind;
 
@@ -148,6 +162,12 @@ void failAll(CallKind kind, int error);
 /* Answers whether the failure has come to pass since then. */
 bool hasFailed(void);
 void mendCalls(void);
+
+/* read and write for the handlers of a test: TRANSFER. With a limit other than 0 they transfer no
+ * more than so many bytes at once. */
+ssize_t supportRead(int fd, void *bytes, size_t size);
+ssize_t supportWrite(int fd, const void *bytes, size_t size);
+void limitTransfers(size_t limit);
 
 /* How many were made, failed ones included, since the test began or forgetCalls. */
 int callsOf(CallKind kind);

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Fails when the loop has become more expensive than bench/limits says: user-space instructions of
+# dispatch and interest changes, and timers against the best of libev, libevent and libuv.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. bench/support.sh
+need ev.h event2/event.h uv.h valgrind
+build
+results=build/bench/guard.csv
+rounds=build/bench/guard-rounds.csv
+
+countAll() {
+    for chain in 1,100 4,100 100,400; do
+        echo "dispatch,${chain%,*} of ${chain#*,},instructions,$(
+            instructions libae 10000 chain "${chain#*,}" "${chain%,*}"
+        )"
+    done
+    for conversations in 1 2 10; do
+        echo "interest,$conversations,instructions,$(
+            instructions libae 10000 interest $conversations
+        )"
+    done
+}
+
+runTimers() {
+    for ((round = 1; round <= 12; round++)); do
+        for library in libae libev libevent libuv; do
+            $pin build/bench/$library timers 10000 10
+        done
+    done
+}
+
+# The ratios of the best rounds: what else the machine does can only make one slower.
+compareTimers() {
+    awk -F, '
+        $3 ~ /^(create|churn|poll|fire)(\+poll)?$/ {
+            if (!(($3, $4) in best) || $5 < best[$3, $4]) best[$3, $4] = $5
+            metrics[$3] = 1
+        }
+        END {
+            for (metric in metrics) {
+                peer = best[metric, "libev"]
+                if (best[metric, "libevent"] < peer) peer = best[metric, "libevent"]
+                if (best[metric, "libuv"] < peer) peer = best[metric, "libuv"]
+                printf "timers,10000,%s,%.2f\n", metric, best[metric, "libae"] / peer
+            }
+        }' $rounds | sort
+}
+
+# Each limit must have been measured, and each measurement must have a limit.
+judge() {
+    awk -F, '
+        /^#/ { next }
+        FILENAME == ARGV[1] { limit[$1 "," $2 "," $3] = $4; next }
+        {
+            name = $1 "," $2 "," $3
+            verdict = !(name in limit) ? "NO LIMIT" : $4 > limit[name] + 0 ? "TOO MUCH" : "ok"
+            printf "%-34s %8.2f  limit %8.2f  %s\n", name, $4, limit[name], verdict
+            if (verdict != "ok") failed = 1
+            delete limit[name]
+        }
+        END {
+            for (name in limit) {
+                print name "  NOT MEASURED"
+                failed = 1
+            }
+            exit failed
+        }' bench/limits $results
+}
+
+instructionCounts=$(countAll)
+: >$rounds
+for attempt in 1 2 3; do
+    runTimers >>$rounds
+    { echo "$instructionCounts" && compareTimers; } >$results
+    if verdicts=$(judge); then
+        echo "$verdicts"
+        exit 0
+    fi
+    # Only what is timed can be the machine's fault: more rounds, then.
+    ! grep -v '^timers' <<<"$verdicts" | grep -qv ' ok$' || break
+done
+echo "$verdicts"
+echo "guard: the loop has become more expensive than bench/limits allows" >&2
+exit 1
