@@ -8,6 +8,8 @@ cc=${CC:-cc}
 flags=${CFLAGS:-}
 strict="-std=c11 -Wall -Wextra -Wpedantic -Werror"
 . tests/support/check.sh
+# The makes of these tests are none of the make that runs them: bmake would stop all when one fails.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 # Whether a machine has the pages that are referred to is no matter of form.
 the_page_has_no_fault_of_form() {
