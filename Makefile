@@ -7,6 +7,7 @@
 #   make test             the tests, on every backend that can run here
 #   make coverage         lines and branches that the tests reach: all of them, or it fails
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
+#   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make lint             the format, and warnings of every compiler and standard at hand
@@ -33,7 +34,8 @@ EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/e
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps coverage mcdc dropin dropin-redis install uninstall clean lint ALWAYS
+.PHONY: all demo examples test deps coverage mcdc analyse dropin dropin-redis install \
+    uninstall clean lint ALWAYS
 
 all: libae.a
 
@@ -74,6 +76,9 @@ coverage:
 
 mcdc:
 	+@MAKE="$(MAKE)" tests/coverage.sh mcdc
+
+analyse:
+	+@MAKE="$(MAKE)" tests/analyse.sh
 
 lint:
 	@tests/lint.sh
