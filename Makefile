@@ -11,6 +11,7 @@
 #   make dropin-all       likewise, every part of their tests, on every backend: two hours
 #   make soak SECONDS=60  random programs against the model, on each backend for so long (Linux)
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
+#   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
 #   make bench-quick      less of it, in less than a minute
@@ -53,7 +54,7 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
 .PHONY: bench bench-quick bench-guard
-.PHONY: soak fuzz
+.PHONY: soak fuzz analyse platforms load
 
 all: libae.a
 
@@ -110,6 +111,9 @@ soak:
 
 fuzz:
 	+@MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
+
+analyse:
+	+@MAKE="$(MAKE)" tests/analyse.sh
 
 lint:
 	@tests/lint.sh

@@ -126,7 +126,7 @@ int main(void) {
         if (aeCreateTimeEvent(loop, 1 + i % 50, onTimer, &due[i], NULL) == AE_ERR) fail("no timer");
     }
     long long begin = nowNs();
-    if (aeCreateTimeEvent(loop, SECONDS * 1000, onEnd, NULL, NULL) == AE_ERR) fail("no timer");
+    if (aeCreateTimeEvent(loop, SECONDS * 1000LL, onEnd, NULL, NULL) == AE_ERR) fail("no timer");
     aeMain(loop);
     double seconds = ms(nowNs() - begin) / 1000;
     long kept = fired < MOST_SAMPLES ? fired : MOST_SAMPLES;

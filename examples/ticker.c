@@ -45,8 +45,8 @@ static void releaseTicker(aeEventLoop *loop, void *clientData) {
 
 int main(int argc, char **argv) {
     aeEventLoop *loop = aeCreateEventLoop(1); /* there is no fd to watch */
-    Ticker *ticker = malloc(sizeof(*ticker));
-    if (!loop || !ticker) {
+    Ticker *ticker = loop ? malloc(sizeof(*ticker)) : NULL;
+    if (!ticker) {
         perror("ticker");
         return 1;
     }

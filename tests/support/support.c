@@ -82,12 +82,27 @@ int liveBlocks(void) {
     return blocks;
 }
 
+/* To the memory sanitizer, garbage is as good as anything else, unless it is told; and it does not
+ * know of every system call that writes to memory. */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define MARK_UNDEFINED(memory, size) __msan_poison(memory, size)
+#define MARK_DEFINED(memory, size) __msan_unpoison(memory, size)
+#endif
+#endif
+#ifndef MARK_UNDEFINED
+#define MARK_UNDEFINED(memory, size) ((void)0)
+#define MARK_DEFINED(memory, size) ((void)0)
+#endif
+
 void *supportMalloc(size_t size) {
     if (fails(MEMORY)) return NULL;
     BlockHead *head = malloc(sizeof(*head) + size);
     if (!head) return NULL;
     head->size = size;
     memset(head + 1, 0xA5, size);
+    MARK_UNDEFINED(head + 1, size);
     blocks++;
     return head + 1;
 }
@@ -615,8 +630,11 @@ int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
         return -1;
     }
     if (waitFails(WAIT, room, microsecondsOf(timeout))) return -1;
-    if (!frozen) return epoll_pwait2(epfd, events, room, timeout, signals);
-
+    if (!frozen) {
+        int ready = epoll_pwait2(epfd, events, room, timeout, signals);
+        if (ready > 0) MARK_DEFINED(events, (size_t)ready * sizeof(*events));
+        return ready;
+    }
     int ready = epoll_wait(epfd, events, room, 0);
     return ready ? ready : waitFrozen(microsecondsOf(timeout));
 }

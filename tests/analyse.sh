@@ -1,0 +1,107 @@
+#!/bin/bash
+# Analysers and sanitizers that the tests do not need, but the code shall pass. No argument: all.
+#
+#   tests/analyse.sh static    gcc -fanalyzer, clang-tidy (.clang-tidy), cppcheck
+#   tests/analyse.sh memory    the tests of all backends with clang's memory sanitizer; those of
+#                              anet, which stand between it and libc, under valgrind
+#   tests/analyse.sh threads   two loops in two threads with the thread sanitizer, gcc and clang
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=build/analyse
+mkdir -p $build
+
+need() {
+    local tool
+    for tool; do
+        command -v "$tool" >/dev/null && continue
+        echo "analyse: there is no $tool; apt-get install gcc clang libclang-rt-14-dev" \
+            "clang-tidy cppcheck valgrind libcmocka-dev" >&2
+        exit 1
+    done
+}
+
+includes="-I. -Itests/support/kqueue -Itests/support/evport"
+backends="EPOLL SELECT KQUEUE EVPORT"
+units="anet.c examples/*.c tests/threads.c"
+
+# Calls its arguments once for each thing to compile: `... file -DAE_BACKEND_X`.
+forEachUnit() {
+    local backend unit
+    for backend in $backends; do "$@" ae.c -DAE_BACKEND_$backend || return 1; done
+    for unit in $units; do "$@" "$unit" || return 1; done
+}
+
+byGcc() {
+    gcc -std=c11 -O2 -Wall -Wextra -Werror -fanalyzer $includes "${@:2}" -c "$1" -o $build/unit.o
+}
+
+byTidy() {
+    clang-tidy --quiet "$1" -- -std=c11 $includes "${@:2}" 2>$build/tidy.err || {
+        cat $build/tidy.err
+        return 1
+    }
+}
+
+byCppcheck() {
+    cppcheck --quiet --error-exitcode=1 --std=c11 --inconclusive \
+        --enable=warning,performance,portability $includes "${@:2}" "$1"
+}
+
+static() {
+    need gcc clang-tidy cppcheck
+    forEachUnit byGcc
+    echo "analyse: gcc -fanalyzer finds nothing"
+    forEachUnit byTidy
+    echo "analyse: clang-tidy finds nothing"
+    forEachUnit byCppcheck
+    echo "analyse: cppcheck finds nothing"
+}
+
+quietly() {
+    "$@" >$build/log 2>&1 </dev/null && return
+    cat $build/log
+    echo "analyse: FAILED: $*" >&2
+    exit 1
+}
+
+memory() {
+    need clang valgrind
+    local backend suite
+    for backend in epoll plain select kqueue netbsd evport; do
+        ${MAKE:-make} -s -j2 -f tests/Makefile BUILD=build/msan BACKEND=$backend CC=clang \
+            CFLAGS="-fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer" suites
+        for suite in build/msan/$backend/test_*; do
+            if [ "${suite%.*}" = "$suite" ]; then quietly "$suite"; fi
+        done
+        echo "analyse: the memory sanitizer finds nothing: $backend"
+    done
+    ${MAKE:-make} -s -f tests/Makefile BUILD=build/memcheck CC=gcc test-anet test-anet-plain
+    for suite in build/memcheck/test_anet build/memcheck/test_anet_plain; do
+        quietly valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=all \
+            --show-leak-kinds=all $suite
+    done
+    echo "analyse: valgrind finds nothing: anet"
+}
+
+threads() {
+    need gcc clang
+    local compiler backend
+    for compiler in gcc clang; do
+        for backend in EPOLL SELECT; do
+            $compiler -std=c11 -g -O1 -fsanitize=thread -I. -DAE_BACKEND_$backend tests/threads.c \
+                ae.c anet.c -o $build/threads -lpthread
+            quietly $build/threads
+        done
+    done
+    echo "analyse: the thread sanitizer finds nothing"
+}
+
+case ${1:-all} in
+static | memory | threads) "$1" ;;
+all)
+    static
+    memory
+    threads
+    ;;
+*) exit 2 ;;
+esac
