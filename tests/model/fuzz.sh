@@ -14,7 +14,7 @@ for backend in epoll select kqueue netbsd evport; do
         FUZZ_CFLAGS=-fsanitize=fuzzer-no-link $out/fuzz
     echo "== fuzz: $backend"
     # A program that fails is left in build/fuzz: "model replay" shrinks and shows it.
-    $out/fuzz -max_total_time="$seconds" -max_len=1604 -timeout=10 -artifact_prefix=$out/ \
+    $out/fuzz -max_total_time="$seconds" -max_len=1604 -timeout=300 -artifact_prefix=$out/ \
         -print_funcs=0 -print_final_stats=1 -verbosity=0 $out/found tests/corpus
     $out/fuzz -merge=1 -use_counters=0 -print_funcs=0 -verbosity=0 tests/corpus $out/found
 done
