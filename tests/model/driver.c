@@ -63,12 +63,12 @@ typedef struct {
 } Operation;
 
 static const uint8_t *program;
-static size_t programLength, position;
+static size_t programEnd, position;
 static unsigned long operationsDone;
 
 /* Answers whether there is one more operation. */
 static bool nextOperation(Operation *operation) {
-    if (position + OPERATION_BYTES > programLength) return false;
+    if (position + OPERATION_BYTES > programEnd) return false;
     const uint8_t *bytes = program + position;
     *operation = (Operation){(Kind)(bytes[0] % KINDS), bytes[1], bytes[2], bytes[3]};
     position += OPERATION_BYTES;
@@ -824,14 +824,17 @@ unsigned long runProgram(const uint8_t *bytes, size_t length, bool tracing) {
     int blocksBefore = liveBlocks(), fdBefore = lowestFreeFd();
     isTracing = tracing;
     program = bytes;
-    programLength = length;
     position = SETUP_BYTES;
     operationsDone = 0;
+    /* Some operations are left for the finalizers that run when the loop is deleted. */
+    size_t saved = (size_t)(bytes[0] / 8) * OPERATION_BYTES;
+    programEnd = length > saved ? length - saved : length;
 
     setUpProgram(bytes);
     Operation operation;
     while (nextOperation(&operation)) perform(&operation);
 
+    programEnd = length;
     trace("aeDeleteEventLoop(loop);");
     modelEnterDeletion();
     aeDeleteEventLoop(loop);

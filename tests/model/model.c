@@ -368,13 +368,14 @@ static void beginTimers(Pass *pass) {
     finishPolling(pass);
     finishFiles(pass);
     pass->phase = TIMERS;
-    if (!(pass->flags & AE_TIME_EVENTS) || model.deleting) return;
+    if (!(pass->flags & AE_TIME_EVENTS)) return;
     unsigned bit = 1u << (pass - model.passes);
     for (int i = 0; i < model.timerCount; i++) {
         Timer *timer = &model.timers[i];
         timer->mustFire &= ~bit;
         timer->mustFinalize &= ~bit;
         timer->armedDuring &= ~bit;
+        if (model.deleting) continue;
         if (timer->live && !timer->running && timer->when <= clockRoundedDown())
             timer->mustFire |= bit;
         if (!timer->live && !timer->running && !timer->finalizing) timer->mustFinalize |= bit;
@@ -660,8 +661,7 @@ void modelFinalizerBegins(int proc, const void *data) {
     expect(timer, "a finalizer of a timer that does not exist");
     expect(!timer->finalizing, "timer %lld is finalized twice", timer->id);
     expect(!timer->running, "timer %lld is finalized while its handler is running", timer->id);
-    expect(pass->isDeletion || !timer->live, "timer %lld is finalized, and has not ended",
-           timer->id);
+    expect(model.deleting || !timer->live, "timer %lld is finalized, and has not ended", timer->id);
     expect(proc == timer->finalizer, "the wrong finalizer of timer %lld", timer->id);
     timer->live = false;
     timer->finalizing = true;
