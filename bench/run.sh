@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 case ${1:-} in
 '')
     rounds=${ROUNDS:-5} httpRounds=${ROUNDS:-3} out=doc/bench
-    timers="10 100 1000 10000 100000 1000000" milliseconds=100
+    timers="10 100 1000 10000 100000 1000000" milliseconds=40
     chains="1,100 4,100 100,400" conversations="1 2 10" steps=10000 writes=200000
     idle="1000 10000 100000" lateness="50 2" seconds=4
     loads="100,close 100,keep-alive 500,keep-alive 2000,keep-alive 10000,keep-alive"
