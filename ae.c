@@ -615,7 +615,7 @@ static uint32_t takeFromIndex(struct aeTimers *timers, long long id) {
 
 /* Makes at least `count` chains. */
 static int growChains(struct aeTimers *timers, uint32_t count) {
-    uint64_t size = timers->chainMask + 1;
+    size_t size = (size_t)timers->chainMask + 1;
     if (size >= count) return AE_OK;
     while (size < count) size *= 2;
 

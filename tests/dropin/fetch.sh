@@ -2,12 +2,13 @@
 # Fetches the source of a host as a Debian source package, with a list of its own that leaves the
 # machine's alone, and prints the folder. Nothing of it enters the repository.
 #
-#     tests/dropin/fetch.sh redis-7.0.15|redis-8.0.2|wrk-4.1.0 [DIRECTORY]
+#     tests/dropin/fetch.sh redis-7.0.15|redis-8.0.2|wrk-4.1.0|cmocka-1.1.5 [DIRECTORY]
 set -eu
 case $1 in
 redis-7.0.15) package=redis release=bookworm epoch=5: revisions="1~deb12u7" ;;
 redis-8.0.2) package=redis release=trixie epoch=5: revisions="3+deb13u2 3+deb13u1" ;;
 wrk-4.1.0) package=wrk release=bookworm epoch= revisions=3 ;;
+cmocka-1.1.5) package=cmocka release=bookworm epoch= revisions=2.1 ;;
 *) echo "fetch: no such host: $1" >&2 && exit 2 ;;
 esac
 version=${1#"$package"-}

@@ -397,9 +397,9 @@ void freezeClock(void) {
     setClock(1000, 0);
 }
 
-void setClock(long long seconds, long nanoseconds) {
+void setClock(long long seconds, long long nanoseconds) {
     frozenNow.tv_sec = (time_t)seconds;
-    frozenNow.tv_nsec = nanoseconds;
+    frozenNow.tv_nsec = (long)nanoseconds;
     frozen = true;
 }
 

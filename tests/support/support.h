@@ -123,7 +123,7 @@ void fill(int fd); /* until it is not writable */
  * back at once, with the clock moved by its timeout. If that was without limit, it comes back as
  * after a signal (EINTR). */
 void freezeClock(void); /* at 1000 s */
-void setClock(long long seconds, long nanoseconds);
+void setClock(long long seconds, long long nanoseconds);
 void advanceClock(long long microseconds);
 void thawClock(void);             /* the real one again */
 uint64_t clockNow(void);          /* microseconds, of a frozen clock */
