@@ -3,7 +3,7 @@
  *     model run COUNT [SEED]      so many random ones, from the seeds SEED, SEED + 1, ...
  *     model find COUNT [SEED]     likewise, but only tells the first seed that fails
  *     model soak SECONDS [SEED]   random ones for so long
- *     model replay FILE...        those in the files
+ *     model replay PATH...        those in the files, or in the directories
  *
  * A program that fails is shrunk, printed as the calls that it makes, and kept in a file.
  *
@@ -16,8 +16,10 @@
 #include "ae.h"
 #include "tests/model/driver.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,27 +174,44 @@ static int runSeeds(uint64_t seed, unsigned long count, double seconds, bool shr
     return 1;
 }
 
-static int replay(char **paths) {
-    int failed = 0, count = 0;
-    for (; *paths; paths++, count++) {
-        static uint8_t bytes[MOST_BYTES];
-        FILE *file = fopen(*paths, "rb");
-        if (!file) die(*paths);
-        size_t length = fread(bytes, 1, sizeof(bytes), file);
-        fclose(file);
-        if (!fails(bytes, length, SPEAKING)) continue;
-        printf("model: %s fails\n", *paths);
-        report(bytes, length);
-        failed = 1;
+/* Runs the program in a file, or those in the files of a directory. Answers how many failed. */
+static int replay(const char *path, int *count) {
+    static uint8_t bytes[MOST_BYTES];
+    int failed = 0;
+    DIR *directory = opendir(path);
+    if (directory) {
+        struct dirent *entry;
+        while ((entry = readdir(directory))) {
+            char file[PATH_MAX];
+            int length = snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+            if (length >= (int)sizeof(file)) die(path);
+            if (entry->d_name[0] != '.') failed += replay(file, count);
+        }
+        closedir(directory);
+        return failed;
     }
+    FILE *file = fopen(path, "rb");
+    if (!file) die(path);
+    size_t length = fread(bytes, 1, sizeof(bytes), file);
+    fclose(file);
+    ++*count;
+    if (!fails(bytes, length, SPEAKING)) return 0;
+    printf("model: %s fails\n", path);
+    report(bytes, length);
+    return 1;
+}
+
+static int replayAll(char **paths) {
+    int count = 0, failed = 0;
+    while (*paths) failed += replay(*paths++, &count);
     printf("model: %s: %d programs replayed\n", aeGetApiName(), count);
-    return failed;
+    return failed != 0;
 }
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what goes to stderr */
     takeAllFds();
-    if (argc > 2 && strcmp(argv[1], "replay") == 0) return replay(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "replay") == 0) return replayAll(argv + 2);
 
     uint64_t seed = argc == 4 ? strtoull(argv[3], NULL, 10) : 1;
     bool numbers = argc == 3 || argc == 4;
@@ -202,6 +221,6 @@ int main(int argc, char **argv) {
         if (argc == 3) seed = (uint64_t)time(NULL) << 24;
         return runSeeds(seed, (unsigned long)-1, strtod(argv[2], NULL), true);
     }
-    fprintf(stderr, "usage: model run|find COUNT [SEED] | soak SECONDS [SEED] | replay FILE...\n");
+    fprintf(stderr, "usage: model run|find COUNT [SEED] | soak SECONDS [SEED] | replay PATH...\n");
     return 2;
 }
