@@ -8,6 +8,7 @@
 #   make coverage         lines and branches that the tests reach: all of them, or it fails
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
+#   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
 #   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make lint             the format, and warnings of every compiler and standard at hand
@@ -34,7 +35,7 @@ EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/e
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps coverage mcdc analyse dropin dropin-redis install \
+.PHONY: all demo examples test deps coverage mcdc analyse platforms dropin dropin-redis install \
     uninstall clean lint ALWAYS
 
 all: libae.a
@@ -79,6 +80,9 @@ mcdc:
 
 analyse:
 	+@MAKE="$(MAKE)" tests/analyse.sh
+
+platforms:
+	+@MAKE="$(MAKE)" tests/platforms.sh
 
 lint:
 	@tests/lint.sh
