@@ -38,7 +38,8 @@ buildAndRun() {
 case ${1:-coverage} in
 coverage)
     need gcc gcov
-    buildAndRun CC=gcc CFLAGS="--coverage -O0 -DMEASURES_COVERAGE"
+    # A function that is inlined would be counted once for each copy.
+    buildAndRun CC=gcc CFLAGS="--coverage -O0 -DMEASURES_COVERAGE -Dalways_inline=unused"
     find "$build" -name 'ae.gcda' -o -name 'narrow.gcda' -o -name '*-anet.gcda' |
         xargs gcov -t -b -c 2>/dev/null >"$build/gcov.txt"
     awk -v sources="$sources" -f tests/coverage.awk "$build/gcov.txt" || {

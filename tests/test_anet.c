@@ -825,9 +825,14 @@ TEST(the_backlog_is_that_of_listen) {
     socklen_t len = sizeof info;
     int server = anetTcpServer(err, 0, loopback, 7);
     assert_true(server >= 0);
-    assert_int_equal(getsockopt(server, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
-    assert_int_equal(info.tcpi_sacked, 7); /* of a listening socket: its backlog */
+    int answer = getsockopt(server, IPPROTO_TCP, TCP_INFO, &info, &len);
     close(server);
+    if (answer == 0 && len < sizeof info) { /* for qemu every option is an int */
+        print_message("[ reason   ] TCP_INFO is cut short, as by qemu\n");
+        skip();
+    }
+    assert_int_equal(answer, 0);
+    assert_int_equal(info.tcpi_sacked, 7); /* of a listening socket: its backlog */
 #else
     print_message("[ reason   ] only Linux tells the backlog\n");
     skip();
@@ -1341,6 +1346,10 @@ TEST(a_socket_is_marked_where_the_system_can) {
         assert_untold();
         assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &len), 0);
         assert_int_equal(mark, 0xfedcba98);
+    } else if (errno == ENOPROTOOPT) {
+        close(fd);
+        print_message("[ reason   ] qemu knows no SO_MARK\n");
+        skip();
     } else { /* not allowed */
         assertTold("cannot mark the socket", EPERM);
     }

@@ -152,8 +152,8 @@ bool fdwatchTimeoutValid(const struct timespec *timeout) {
 }
 
 int64_t fdwatchDeadline(const struct timespec *timeout) {
-    const time_t century = (time_t)100 * 366 * 24 * 60 * 60; /* The sum below stays in range. */
-    if (timeout == NULL || timeout->tv_sec >= century) return FDWATCH_NEVER;
+    const time_t lifetime = (time_t)60 * 366 * 24 * 60 * 60; /* The sum below stays in range. */
+    if (timeout == NULL || timeout->tv_sec >= lifetime) return FDWATCH_NEVER;
     return now() + (int64_t)timeout->tv_sec * NANOSECONDS + timeout->tv_nsec;
 }
 

@@ -1,0 +1,111 @@
+#!/bin/bash
+# Builds the tests for other compilers, levels of optimization, C libraries, processors and
+# standards, and runs them; foreign processors under qemu.
+#
+#   tests/platforms.sh            everything
+#   tests/platforms.sh quick      a target of each sort, with two backends
+#   tests/platforms.sh TARGET...  these (see the list at the end)
+#
+# The standards of C and C++ that the headers and the library compile with are tests/lint.sh's.
+#
+# Every target gets cmocka from its source (Debian's), so that all are tested alike. What a target
+# cannot do is said by the tests that are skipped there; under qemu that is
+#   - epoll_pwait2, if this qemu does not know it: the fallback to epoll_wait is what is tested;
+#   - the socket options TCP_INFO and SO_MARK.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=build/platforms
+every="epoll plain select kqueue netbsd evport"
+some="epoll select"
+
+need() {
+    command -v "$1" >/dev/null && return
+    echo "platforms: there is no $1; apt-get install $2" >&2
+    exit 1
+}
+
+# Where cmocka.c asks, say what any Linux has; whatever the C library.
+makeCmocka() {
+    local target=$1 compiler=$2
+    mkdir -p "$root/$target/include" "$root/$target/lib"
+    cp "$cmocka/include/cmocka.h" "$root/$target/include/"
+    $compiler -O1 -w -D_GNU_SOURCE -DHAVE_SIGNAL_H -DHAVE_SIGLONGJMP -DHAVE_STRSIGNAL \
+        -DHAVE_STRUCT_TIMESPEC -DHAVE_CLOCK_REALTIME -DHAVE_GCC_THREAD_LOCAL_STORAGE \
+        -DHAVE_INTTYPES_H -DHAVE_MALLOC_H -DHAVE_STRINGS_H -I"$cmocka/include" \
+        -c "$cmocka/src/cmocka.c" -o "$root/$target/cmocka.o"
+    ar rcs "$root/$target/lib/libcmocka.a" "$root/$target/cmocka.o"
+}
+
+# try TARGET COMPILER PACKAGES RUNNER CFLAGS LDFLAGS [LIBRARY_CFLAGS]
+try() {
+    local target=$1 compiler=$2 runner=$4 begin=$SECONDS backend suite
+    need "$compiler" "$3"
+    [ -z "$runner" ] || need "$runner" qemu-user
+    rm -rf "${root:?}/$target"
+    makeCmocka "$target" "$compiler"
+    local flags=(-s -j2 -f tests/Makefile "BUILD=$root/$target" "CC=$compiler"
+        "CFLAGS=-isystem $root/$target/include $5" "LDFLAGS=-L$root/$target/lib $6"
+        "LIBRARY_CFLAGS=${7:-}")
+    for backend in $backends; do
+        ${MAKE:-make} "${flags[@]}" BACKEND="$backend" suites
+    done
+    ${MAKE:-make} "${flags[@]}" test-anet test-anet-plain
+    for suite in "$root/$target"/*/test_* "$root/$target"/test_*; do echo "$suite"; done |
+        xargs -P 2 -I SUITE tests/platforms.sh run-suite SUITE $runner || {
+        echo "platforms: $target: FAILED" >&2
+        exit 1
+    }
+    # What only this target, and no test on this machine, has to leave out.
+    grep -h '^skipped: .*epoll_pwait2\|reason.*qemu' "$root/$target"/*.log "$root/$target"/*/*.log | sort | uniq -c || true
+    printf '%s\n' "platforms: $target: passed ($backends, anet), $((SECONDS - begin)) s"
+}
+
+# Cross compilers bring the libraries that the emulator, or the kernel itself, shall load.
+tryForeign() {
+    local target=$1 triplet=$2 runner=$3
+    QEMU_LD_PREFIX=/usr/$triplet try "$target" "$triplet-gcc" "$4" "$runner" "" ""
+}
+
+run() {
+    local i686=/usr/i686-linux-gnu/lib
+    case $1 in
+    gcc-O0 | gcc-O2) try "$1" gcc gcc "" "-${1#*-}" "" ;;
+    clang-O0 | clang-O2) try "$1" clang clang "" "-${1#*-}" "" ;;
+    # gcc does not see that an assertion of cmocka may not return.
+    gcc-O3-lto) try "$1" gcc gcc "" "-O3 -flto=2 -Wno-maybe-uninitialized" "-flto=2" ;;
+    clang-O3-lto) try "$1" clang "clang lld" "" "-O3 -flto" "-flto -fuse-ld=lld" ;;
+    c99 | c17 | c2x) try "$1" gcc gcc "" "" "" "-std=$1" ;;
+    # musl's FD_SET and its like convert the fd without saying so.
+    musl) try "$1" musl-gcc musl-tools "" -Wno-sign-conversion "" ;;
+    i686) try "$1" i686-linux-gnu-gcc "gcc-i686-linux-gnu libc6-dev-i386-cross" "" "" \
+        "-Wl,--dynamic-linker=$i686/ld-linux.so.2 -Wl,-rpath,$i686" ;;
+    aarch64) tryForeign "$1" aarch64-linux-gnu qemu-aarch64 \
+        "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+    armhf) tryForeign "$1" arm-linux-gnueabihf qemu-arm \
+        "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross" ;;
+    s390x) tryForeign "$1" s390x-linux-gnu qemu-s390x \
+        "gcc-s390x-linux-gnu libc6-dev-s390x-cross" ;;
+    *)
+        echo "platforms: no such target: $1" >&2
+        exit 2
+        ;;
+    esac
+}
+
+if [ "${1:-}" = run-suite ]; then # one suite of a target, from above
+    ${3:-} "$2" >"$2.log" 2>&1 </dev/null && exit
+    cat "$2.log"
+    echo "platforms: FAILED: $2" >&2
+    exit 255
+fi
+cmocka=$(tests/dropin/fetch.sh cmocka-1.1.5 $root)
+backends=$every
+targets="gcc-O0 gcc-O2 gcc-O3-lto clang-O0 clang-O2 clang-O3-lto c99 c17 c2x musl i686 aarch64
+    armhf s390x"
+if [ "${1:-}" = quick ]; then
+    backends=$some
+    targets="gcc-O3-lto musl i686 s390x"
+elif [ $# -gt 0 ]; then
+    targets=$*
+fi
+for target in $targets; do run "$target"; done
