@@ -12,11 +12,7 @@
 #   make soak SECONDS=60  random programs against the model, on each backend for so long (Linux)
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
-<<<<<<< HEAD
-=======
 #   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
-#   make dropin           Redis 7.0.15 and 8.0.2 and wrk 4.1.0 with our files for theirs (Debian)
->>>>>>> 6d9107605012518a4973a73ddac55658c7354ac0
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
 #   make bench-quick      less of it, in less than a minute
@@ -55,16 +51,11 @@ HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-<<<<<<< HEAD
 .PHONY: all demo examples test deps lint coverage mcdc
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
 .PHONY: bench bench-quick bench-guard
 .PHONY: soak fuzz analyse platforms load
-=======
-.PHONY: all demo examples test deps coverage mcdc analyse platforms dropin dropin-redis install \
-    uninstall clean lint ALWAYS
->>>>>>> 6d9107605012518a4973a73ddac55658c7354ac0
 
 all: libae.a
 
