@@ -233,18 +233,15 @@ SELDOM int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
         errno = EINVAL;
         return AE_ERR;
     }
-    slot->mask |= mask & AE_BARRIER;
+    slot->mask |= mask;
     return AE_OK;
 }
 
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc,
                       void *clientData) {
-    if (fd < 0) {
-        errno = EBADF;
-        return AE_ERR;
-    }
-    if (fd >= eventLoop->setsize) {
-        errno = ERANGE;
+    mask &= AE_BOTH | AE_BARRIER;
+    if (fd < 0 || fd >= eventLoop->setsize) {
+        errno = fd < 0 ? EBADF : ERANGE;
         return AE_ERR;
     }
     if (!(mask & AE_BOTH)) return addBarrier(eventLoop, fd, mask);
@@ -253,16 +250,17 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
         return AE_ERR;
     }
     if (fd >= eventLoop->nevents && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
-    mask &= AE_BOTH | AE_BARRIER;
     if (aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
     aeFileEvent *slot = &eventLoop->events[fd];
-    if (slot->mask == AE_NONE) slot->born = eventLoop->batch;
+    if (slot->mask == AE_NONE) {
+        slot->born = eventLoop->batch;
+        if (fd > eventLoop->maxfd) eventLoop->maxfd = fd;
+    }
     slot->mask |= mask;
     if (mask & AE_READABLE) slot->rfileProc = proc;
     if (mask & AE_WRITABLE) slot->wfileProc = proc;
     slot->clientData = clientData;
-    if (fd > eventLoop->maxfd) eventLoop->maxfd = fd;
     return AE_OK;
 }
 
@@ -308,10 +306,11 @@ SELDOM void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask, unsigned batc
         second(eventLoop, fd, slot->clientData, mask);
 }
 
-/* Serves the first `count` entries of `fired`. Answers how many it got to. */
-ALWAYS int dispatch(aeEventLoop *eventLoop, int count, unsigned batch) {
+/* Serves the entries of `fired`, and answers how many it got to. A poll within a handler leaves
+ * none of them. */
+ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
     int served = 0;
-    while (served < count && eventLoop->batch == batch) {
+    while (served < eventLoop->ready) {
         int fd = eventLoop->fired[served].fd, mask = eventLoop->fired[served].mask;
         aeFileEvent *slot = &eventLoop->events[fd];
         served++;
@@ -881,10 +880,11 @@ ALWAYS int iterate(aeEventLoop *eventLoop, int flags) {
         if (dontWait || (firesTimers && eventLoop->timeEventHead))
             limit = chooseTimeout(eventLoop, dontWait, &timeout);
         unsigned batch = ++eventLoop->batch;
-        int ready = aeApiPoll(eventLoop, limit);
+        eventLoop->ready = aeApiPoll(eventLoop, limit);
 
         if (flags & AE_CALL_AFTER_SLEEP && eventLoop->aftersleep) eventLoop->aftersleep(eventLoop);
-        if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, ready, batch);
+        if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, batch);
+        eventLoop->ready = 0;
     }
     if (firesTimers && eventLoop->timeEventHead) served += fireTimers(eventLoop);
     return served;

@@ -98,10 +98,9 @@ typedef struct aeTimeEvent {
     aeTimeProc *timeProc;
     aeEventFinalizerProc *finalizerProc;
     void *clientData;
-    struct aeTimeEvent *prev; /* private */
-    struct aeTimeEvent *next; /* private */
-    int refcount;             /* private: 1 while its handler runs */
-    int place;                /* private: where the timers keep it */
+    struct aeTimeEvent *prev; /* private, as are next and refcount: not used any more */
+    struct aeTimeEvent *next;
+    int refcount;
 } aeTimeEvent;
 
 typedef struct aeFiredEvent {
@@ -125,6 +124,7 @@ typedef struct aeEventLoop {
     void *privdata[2];       /* yours; NULL at first */
     struct aeTimers *timers; /* private */
     unsigned batch;          /* private: counts the polls */
+    int ready;               /* private: how many entries of `fired` are still to be served */
 } aeEventLoop;
 
 /* Creates a loop for the fds 0 to setsize-1. The memory it takes grows with the fds that are
