@@ -13,6 +13,7 @@
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
+#   make load             examples/http with 10,000 connections, 1,000 a second coming and going
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
 #   make bench-quick      less of it, in less than a minute
@@ -118,6 +119,9 @@ analyse:
 
 platforms:
 	+@MAKE="$(MAKE)" tests/platforms.sh
+
+load:
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" tests/load.sh
 
 lint:
 	@tests/lint.sh

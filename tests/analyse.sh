@@ -22,7 +22,7 @@ need() {
 
 includes="-I. -Itests/support/kqueue -Itests/support/evport"
 backends="EPOLL SELECT KQUEUE EVPORT"
-units="anet.c examples/*.c tests/threads.c"
+units="anet.c examples/*.c tests/threads.c tests/load.c tests/load_timers.c"
 
 # Calls its arguments once for each thing to compile: `... file -DAE_BACKEND_X`.
 forEachUnit() {

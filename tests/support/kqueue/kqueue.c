@@ -395,15 +395,20 @@ static int socketOption(int fd, int option) {
     return value;
 }
 
-static int bytesQueued(int fd, unsigned long question) {
+static int bytesReceived(int fd) {
     int bytes = 0;
-    return ioctl(fd, question, &bytes) == 0 ? bytes : 0;
+    return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+static int bytesUnsent(int fd) {
+    int bytes = 0;
+    return ioctl(fd, TIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 static int64_t writableBytes(int fd, mode_t mode) {
     int space = 0;
-    if (S_ISFIFO(mode)) space = fcntl(fd, F_GETPIPE_SZ) - bytesQueued(fd, FIONREAD);
-    if (S_ISSOCK(mode)) space = socketOption(fd, SO_SNDBUF) - bytesQueued(fd, TIOCOUTQ);
+    if (S_ISFIFO(mode)) space = fcntl(fd, F_GETPIPE_SZ) - bytesReceived(fd);
+    if (S_ISSOCK(mode)) space = socketOption(fd, SO_SNDBUF) - bytesUnsent(fd);
     return space > 0 ? space : 0;
 }
 
@@ -422,7 +427,7 @@ static bool describe(struct slot *slot, int fd, int way, short revents, struct k
     if (way == WRITE)
         event->data = writableBytes(fd, status.st_mode);
     else
-        event->data = listening ? 1 : bytesQueued(fd, FIONREAD);
+        event->data = listening ? 1 : bytesReceived(fd);
 
     int eof = POLLHUP;
     if (way == READ) eof |= POLLRDHUP;
