@@ -101,9 +101,12 @@ static bool watch(int fd, int mask, aeFileProc *proc, void *clientData) {
     return done;
 }
 
+/* Resets a connection: thousands of lives a minute would leave no free port if each waited. */
 static void giveUp(int *fd) {
+    const struct linger none = {1, 0};
     if (*fd == -1) return;
     aeDeleteFileEvent(loop, *fd, BOTH);
+    (void)setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* if it is a socket */
     close(*fd);
     *fd = -1;
 }
@@ -135,7 +138,7 @@ static void onReadable(aeEventLoop *el, int fd, void *clientData, int mask) {
     if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0 || aeDeleteTimeEvent(el, connection->idle) == AE_ERR ||
         (connection->idle = newTimer(HOUR_MS, onIdle, connection)) == AE_ERR) {
-        if (got == -1) noteLoss();
+        if (got == -1 && errno != ECONNRESET) noteLoss();
         hangUp(connection);
         return;
     }
