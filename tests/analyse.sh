@@ -57,13 +57,6 @@ static() {
     echo "analyse: cppcheck finds nothing"
 }
 
-quietly() {
-    "$@" >$build/log 2>&1 </dev/null && return
-    cat $build/log
-    echo "analyse: FAILED: $*" >&2
-    exit 1
-}
-
 memory() {
     need clang valgrind
     local backend suite
@@ -71,13 +64,13 @@ memory() {
         ${MAKE:-make} -s -j2 -f tests/Makefile BUILD=build/msan BACKEND=$backend CC=clang \
             CFLAGS="-fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer" suites
         for suite in build/msan/$backend/test_*; do
-            if [ "${suite%.*}" = "$suite" ]; then quietly "$suite"; fi
-        done
+            if [ "${suite%.*}" = "$suite" ]; then echo "$suite"; fi
+        done | xargs -P 2 -I SUITE tests/quietly.sh SUITE
         echo "analyse: the memory sanitizer finds nothing: $backend"
     done
     ${MAKE:-make} -s -f tests/Makefile BUILD=build/memcheck CC=gcc test-anet test-anet-plain
     for suite in build/memcheck/test_anet build/memcheck/test_anet_plain; do
-        quietly valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=all \
+        tests/quietly.sh valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=all \
             --show-leak-kinds=all $suite
     done
     echo "analyse: valgrind finds nothing: anet"
@@ -90,7 +83,7 @@ threads() {
         for backend in EPOLL SELECT; do
             $compiler -std=c11 -g -O1 -fsanitize=thread -I. -DAE_BACKEND_$backend tests/threads.c \
                 ae.c anet.c -o $build/threads -lpthread
-            quietly $build/threads
+            tests/quietly.sh $build/threads
         done
     done
     echo "analyse: the thread sanitizer finds nothing"

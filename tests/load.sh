@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hold=${1:-10000} rate=${2:-1000} seconds=${3:-60}
-needed=$((hold + 2000 + 100))
+needed=$((hold + 2 * 2000 + 100)) # twice GUESTS_AT_ONCE of load.c, when it warms up
 ulimit -n $needed 2>/dev/null || true # root may
 if [ "$(ulimit -Hn)" != unlimited ] && [ "$(ulimit -Hn)" -lt $needed ]; then
     echo "load: $needed fds are needed, $(ulimit -Hn) is the hard limit (ulimit -Hn)" >&2

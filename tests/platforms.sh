@@ -51,7 +51,7 @@ try() {
     done
     ${MAKE:-make} "${flags[@]}" test-anet test-anet-plain
     for suite in "$root/$target"/*/test_* "$root/$target"/test_*; do echo "$suite"; done |
-        xargs -P 2 -I SUITE tests/platforms.sh run-suite SUITE $runner || {
+        xargs -P 2 -I SUITE tests/quietly.sh $runner SUITE || {
         echo "platforms: $target: FAILED" >&2
         exit 1
     }
@@ -93,12 +93,6 @@ run() {
     esac
 }
 
-if [ "${1:-}" = run-suite ]; then # one suite of a target, from above
-    ${3:-} "$2" >"$2.log" 2>&1 </dev/null && exit
-    cat "$2.log"
-    echo "platforms: FAILED: $2" >&2
-    exit 255
-fi
 cmocka=$(tests/dropin/fetch.sh cmocka-1.1.5 $root)
 backends=$every
 targets="gcc-O0 gcc-O2 gcc-O3-lto clang-O0 clang-O2 clang-O3-lto c99 c17 c2x musl i686 aarch64

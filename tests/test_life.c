@@ -101,9 +101,12 @@ static bool watch(int fd, int mask, aeFileProc *proc, void *clientData) {
     return done;
 }
 
+/* Resets a connection: thousands of lives a minute would leave no free port if each waited. */
 static void giveUp(int *fd) {
+    const struct linger none = {1, 0};
     if (*fd == -1) return;
     aeDeleteFileEvent(loop, *fd, BOTH);
+    (void)setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* if it is a socket */
     close(*fd);
     *fd = -1;
 }
