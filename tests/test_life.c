@@ -250,10 +250,6 @@ static int connectToTcp(bool fromSource) {
     int fd = fromSource ? anetTcpNonBlockBestEffortBindConnect(NULL, loopback, port, loopback)
                         : anetTcpNonBlockConnect(NULL, loopback, port);
     if (!well(fd != ANET_ERR)) return -1;
-    /* Closed by a reset: the thousands of connections of all these lives would wait for a minute
-     * otherwise, until no port is left. */
-    struct linger reset = {1, 0};
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
     (void)well(anetDisableTcpNoDelay(NULL, fd) == ANET_OK);
     (void)well(anetEnableTcpNoDelay(NULL, fd) == ANET_OK);
     (void)well(anetKeepAlive(NULL, fd, 60) == ANET_OK);
