@@ -51,7 +51,7 @@ run build/test_anet
 # The model knows how these kernels and emulations differ, and no others.
 for backend in ${model:+$backends}; do
     run build/$backend/model replay tests/corpus
-    run build/$backend/model run 6000
+    run build/$backend/model run 3000
 done
 
 # Nothing is said on success: the last words are the test runner's own.
