@@ -936,8 +936,8 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
     eventLoop->maxfd = -1;
     eventLoop->setsize = setsize;
     eventLoop->nevents = slots;
-    eventLoop->events = resizeArray(NULL, (size_t)slots, sizeof(aeFileEvent));
-    eventLoop->fired = resizeArray(NULL, firedEntries(slots), sizeof(aeFiredEvent));
+    eventLoop->events = allocate((size_t)slots * sizeof(aeFileEvent));
+    eventLoop->fired = allocate(firedEntries(slots) * sizeof(aeFiredEvent));
     eventLoop->timers = newTimers();
     if (!eventLoop->events || !eventLoop->fired || !eventLoop->timers ||
         aeApiCreate(eventLoop) == -1) {
