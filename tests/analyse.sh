@@ -31,8 +31,16 @@ forEachUnit() {
     for unit in $units; do "$@" "$unit" || return 1; done
 }
 
+# gcc 12 loses sight of what hangs in lists: it takes a task that is linked into a mailbox for lost, and
+# a visitor that has left the ring for one that is still there.
 byGcc() {
-    gcc -std=c11 -O2 -Wall -Wextra -Werror -fanalyzer $includes "${@:2}" -c "$1" -o $build/unit.o
+    local passedOver=
+    case $1 in
+    examples/threads.c) passedOver=-Wno-analyzer-malloc-leak ;;
+    tests/load.c) passedOver=-Wno-analyzer-use-after-free ;;
+    esac
+    gcc -std=c11 -O2 -Wall -Wextra -Werror -fanalyzer $passedOver $includes "${@:2}" \
+        -c "$1" -o $build/unit.o
 }
 
 byTidy() {

@@ -257,7 +257,7 @@ static long long kibibytesOf(const char *pid) {
 /* Once the server has noticed that all have left. */
 static void settle(const char *pid, long long fds) {
     long long begin = nowMs();
-    const struct timespec pause = {0, 10 * 1000 * 1000};
+    const struct timespec pause = {0, 10000000};
     while (fdsOf(pid) != fds && nowMs() - begin < PATIENCE_MS) nanosleep(&pause, NULL);
 }
 
