@@ -22,7 +22,7 @@ need() {
 
 includes="-I. -Itests/support/kqueue -Itests/support/evport"
 backends="EPOLL SELECT KQUEUE EVPORT"
-units="anet.c examples/*.c tests/threads.c tests/load.c tests/load_timers.c"
+units="anet.c examples/*.c tests/threads.c"
 
 # Calls its arguments once for each thing to compile: `... file -DAE_BACKEND_X`.
 forEachUnit() {
@@ -31,8 +31,12 @@ forEachUnit() {
     for unit in $units; do "$@" "$unit" || return 1; done
 }
 
+# A queue that is appended to through the pointer to its end looks like a leak to gcc.
 byGcc() {
-    gcc -std=c11 -O2 -Wall -Wextra -Werror -fanalyzer $includes "${@:2}" -c "$1" -o $build/unit.o
+    local but=
+    [ "$1" != examples/threads.c ] || but=-Wno-analyzer-malloc-leak
+    gcc -std=c11 -O2 -Wall -Wextra -Werror -fanalyzer $but $includes "${@:2}" -c "$1" \
+        -o $build/unit.o
 }
 
 byTidy() {
@@ -43,7 +47,7 @@ byTidy() {
 }
 
 byCppcheck() {
-    cppcheck --quiet --error-exitcode=1 --std=c11 --inconclusive \
+    cppcheck --quiet --force --error-exitcode=1 --std=c11 --inconclusive \
         --enable=warning,performance,portability $includes "${@:2}" "$1"
 }
 
