@@ -33,8 +33,10 @@ buildAndRun() {
 case ${1:-coverage} in
 coverage)
     need gcc gcov
-    # A function that is inlined would be counted once for each copy.
-    buildAndRun CC=gcc CFLAGS="--coverage -O0 -DMEASURES_COVERAGE -Dalways_inline=unused"
+    # A function that is inlined would be counted once for each copy. Some tests run threads, which
+    # must not lose each other's counts: a branch taken once could seem never taken.
+    buildAndRun CC=gcc CFLAGS="--coverage -fprofile-update=atomic -O0 -DMEASURES_COVERAGE \
+-Dalways_inline=unused"
     find "$build" -name 'ae.gcda' -o -name 'narrow.gcda' -o -name '*-anet.gcda' |
         xargs gcov -t -b -c 2>/dev/null >"$build/gcov.txt"
     awk -v sources="$sources" -f tests/coverage.awk "$build/gcov.txt" || {
@@ -48,7 +50,7 @@ mcdc)
     # the processes of one binary add to it.
     export LLVM_PROFILE_FILE=$PWD/$build/raw/%m.profraw
     buildAndRun CC=clang-19 CFLAGS="-O0 -fprofile-instr-generate -fcoverage-mapping \
--fcoverage-mcdc -DMEASURES_COVERAGE"
+-fcoverage-mcdc -fprofile-update=atomic -DMEASURES_COVERAGE"
     llvm-profdata-19 merge -o "$build/all.profdata" "$build"/raw/*.profraw
     objects=$build/test_anet
     for suite in "$build"/test_anet_plain "$build"/*/test_*; do
