@@ -47,7 +47,7 @@ byTidy() {
 }
 
 byCppcheck() {
-    cppcheck --quiet --force --error-exitcode=1 --std=c11 --inconclusive \
+    cppcheck --quiet --error-exitcode=1 --std=c11 --inconclusive \
         --enable=warning,performance,portability $includes "${@:2}" "$1"
 }
 
