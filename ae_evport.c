@@ -11,6 +11,8 @@
  * - port_getn(3C) may fail with ETIME and yet have retrieved events; it may succeed with none.
  * - An empty pipe at its end reports POLLHUP alone, which no handler waits for: it counts as both
  *   (the original would spin).
+ * - A port takes so many associations and no more. What finds it full stays out of it, and is
+ * looked after by poll(2) alone until there is room again.
  * - Closing an fd ends its association. Changing it afterwards fails, harmlessly.
  *
  * SPDX-License-Identifier: MIT
@@ -19,10 +21,9 @@
 
 typedef struct aeApiState {
     int portfd;
-    int count; /* how many fds wait to be associated again */
-    int retrieved[BATCH_SIZE];
+    int count;                     /* how many fds were retrieved and not associated since: */
+    struct pollfd out[BATCH_SIZE]; /* these */
     port_event_t events[BATCH_SIZE];
-    struct pollfd polled[BATCH_SIZE];
 } aeApiState;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
@@ -76,20 +77,30 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
         port_dissociate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd);
 }
 
-/* Associates again what was retrieved. What the port has no room for stays on the list. */
-static void associateRetrieved(aeEventLoop *eventLoop) {
+static void takeOut(aeEventLoop *eventLoop, int fd) {
     aeApiState *state = eventLoop->apidata;
-    int left = 0;
-    for (int i = 0; i < state->count; i++) {
-        int fd = state->retrieved[i], mask = eventLoop->events[fd].mask;
-        if (mask == AE_NONE || associate(eventLoop, fd, mask) == 0) continue;
-        if (errno == EAGAIN || errno == ENOMEM) state->retrieved[left++] = fd;
-    }
-    state->count = left;
+    struct pollfd *out = &state->out[state->count++];
+    out->fd = fd;
+    out->events = pollEvents(eventLoop->events[fd].mask);
+    out->revents = 0;
 }
 
-/* Retrieves the fds that something happened to. Answers how many, the first of them in `polled`. */
-static int retrieve(aeEventLoop *eventLoop, struct timeval *timeout) {
+/* Associates again what was retrieved. What the port has no room for stays out of it. */
+static void putBack(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    int count = state->count;
+    state->count = 0;
+    for (int i = 0; i < count; i++) {
+        int fd = state->out[i].fd, mask = eventLoop->events[fd].mask;
+        if (mask == AE_NONE || associate(eventLoop, fd, mask) == 0) continue;
+        if (errno != EAGAIN && errno != ENOMEM) continue;
+        port_dissociate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd); /* lest it be in and out */
+        takeOut(eventLoop, fd);
+    }
+}
+
+/* Waits, and takes out the fds that something happened to. */
+static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {
@@ -97,34 +108,34 @@ static int retrieve(aeEventLoop *eventLoop, struct timeval *timeout) {
         limit.tv_nsec = timeout->tv_usec * 1000;
     }
     unsigned count = 1, room = (unsigned)(BATCH_SIZE - state->count);
-    if (room == 0) return 0; /* port_getn would count and retrieve nothing */
     int result = port_getn(state->portfd, state->events, room, &count, timeout ? &limit : NULL);
     if (result == -1 && errno != ETIME) {
         if (errno != EINTR) aeApiPanic("evport", "port_getn");
-        return 0;
+        return;
     }
-    for (unsigned i = 0; i < count; i++) {
-        int fd = (int)state->events[i].portev_object;
-        state->retrieved[state->count++] = fd;
-        state->polled[i].fd = fd;
-        state->polled[i].events = pollEvents(eventLoop->events[fd].mask);
-        state->polled[i].revents = 0;
-    }
-    return (int)count;
+    for (unsigned i = 0; i < count; i++) takeOut(eventLoop, (int)state->events[i].portev_object);
 }
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
-    associateRetrieved(eventLoop);
-    int count = retrieve(eventLoop, timeout), found = 0;
-    if (count > 0) poll(state->polled, (nfds_t)count, 0);
-    for (int i = 0; i < count; i++) {
-        int events = state->polled[i].revents, mask = AE_NONE;
+    struct timeval soon = {0, 10 * 1000};
+    putBack(eventLoop);
+    if (state->count > 0 && (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec))
+        timeout = &soon; /* the port knows nothing of what stays out of it */
+
+    int found = 0, wait = 0;
+    if (state->count < BATCH_SIZE)
+        takeOutReady(eventLoop, timeout);
+    else
+        wait = (int)(timeout->tv_usec + 999) / 1000; /* without room, port_getn does not wait */
+    if (state->count > 0) poll(state->out, (nfds_t)state->count, wait);
+    for (int i = 0; i < state->count; i++) {
+        int events = state->out[i].revents, mask = AE_NONE;
         if (events & POLLIN) mask |= AE_READABLE;
         if (events & POLLOUT) mask |= AE_WRITABLE;
         if (events & (POLLERR | POLLHUP)) mask = AE_BOTH;
         if (mask == AE_NONE) continue;
-        eventLoop->fired[found].fd = state->polled[i].fd;
+        eventLoop->fired[found].fd = state->out[i].fd;
         eventLoop->fired[found].mask = mask;
         found++;
     }

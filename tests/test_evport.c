@@ -192,14 +192,60 @@ TEST(a_full_port_refuses_with_EAGAIN_and_nothing_changes) {
 }
 
 /* While A's event is out, others take its place in the port. */
-TEST(what_finds_the_port_full_is_associated_later) {
+TEST(what_finds_the_port_full_is_served_all_the_same_and_associated_later) {
     int fd = newReadyPipe().out, other = newPipe().out;
     add(fd, AE_READABLE, onRead, "A");
     assert_int_equal(look(), 1);
     portEmulationLimit(1);
     add(other, AE_READABLE, neverFile, NULL);
-    assert_int_equal(look(), 0);
+    assert_int_equal(look(), 1);
+    assert_int_equal(portEmulationAssociated(port(), fd), -1);
     aeDeleteFileEvent(loop, other, AE_READABLE);
+    assert_int_equal(look(), 1);
+    assert_int_equal(portEmulationAssociated(port(), fd), -1);
+    takeByte(fd);
+    assert_int_equal(look(), 0);
+    assert_int_equal(portEmulationAssociated(port(), fd), POLLIN);
+    assertJournal("A.read A.read A.read");
+}
+
+/* How long the loop slept in an iteration. */
+static int slept(void) {
+    uint64_t before = clockNow();
+    iterate();
+    return (int)(clockNow() - before);
+}
+
+TEST(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds) {
+    freezeClock();
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, onRead, "A");
+    assert_int_equal(look(), 1);
+    takeByte(fd);
+    failAll(CHANGE, ENOMEM);
+    assert_int_equal(slept(), 10 * 1000);
+    aeCreateTimeEvent(loop, 3000, onTime, "late", NULL);
+    assert_int_equal(slept(), 10 * 1000);
+    aeCreateTimeEvent(loop, 3, onTime, "early", NULL);
+    assert_int_equal(slept(), 3 * 1000);
+    aeSetDontWait(loop, 1);
+    assert_int_equal(slept(), 0);
+    assertJournal("A.read early");
+    mendCalls();
+}
+
+/* Registers fd once more, while it is out of the port. */
+static void onReadAgain(aeEventLoop *el, int fd, void *name, int mask) {
+    onRead(el, fd, name, mask);
+    add(fd, AE_READABLE, onReadAgain, name);
+}
+
+TEST(what_is_associated_and_then_refused_is_reported_once) {
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, onReadAgain, "A");
+    assert_int_equal(look(), 1);
+    assert_int_equal(portEmulationAssociated(port(), fd), POLLIN);
+    failNth(CHANGE, 1, ENOMEM);
     assert_int_equal(look(), 1);
     assertJournal("A.read A.read");
 }
@@ -227,25 +273,34 @@ TEST(more_ready_fds_than_a_batch_are_all_served) {
     for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 4);
 }
 
-/* As many as a batch holds wait for room in the port, so not one more can be retrieved. */
-TEST(a_batch_of_fds_that_find_the_port_full_waits_and_loses_nothing) {
+/* As many as a batch holds find no room in the port, so not one more can be retrieved. */
+TEST(a_batch_of_fds_that_find_the_port_full_is_served_and_loses_nothing) {
     enum { COUNT = 520 };
     static int counts[COUNT];
+    static Pipe pipes[COUNT];
     if (roomForFds(2 * COUNT) < 2 * COUNT) SKIP("too few fds");
     deleteLoop();
     loop = aeCreateEventLoop(4 * COUNT);
     for (int i = 0; i < COUNT; i++) {
         counts[i] = 0;
-        add(newReadyPipe().out, AE_READABLE, countFile, &counts[i]);
+        pipes[i] = newReadyPipe();
+        add(pipes[i].out, AE_READABLE, countFile, &counts[i]);
     }
     int batch = look(), waits = callsOf(WAIT);
     assert_in_range(batch, 1, COUNT - 1);
     failAll(CHANGE, EAGAIN);
-    assert_int_equal(look(), 0);
+    assert_int_equal(look(), batch);
     assert_int_equal(callsOf(WAIT), waits);
+    for (int i = 0; i < COUNT; i++) takeByte(pipes[i].out);
+    freezeClock();
+    aeCreateTimeEvent(loop, 3, onTime, "early", NULL);
+    assert_int_equal(slept(), 3 * 1000);
+    assertJournal("early");
+    assert_int_equal(slept(), 10 * 1000);
     mendCalls();
+    for (int i = 0; i < COUNT; i++) sendByte(pipes[i].in);
     for (int round = 0; round < 4; round++) look();
-    for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 5);
+    for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 6);
 }
 
 int main(void) {
@@ -267,10 +322,12 @@ int main(void) {
         ON_ANY_RELEASE(a_condition_that_has_passed_is_not_reported),
         ON_ANY_RELEASE(a_signal_loses_none_of_the_events),
         ON_ANY_RELEASE(a_full_port_refuses_with_EAGAIN_and_nothing_changes),
-        ON_ANY_RELEASE(what_finds_the_port_full_is_associated_later),
+        ON_ANY_RELEASE(what_finds_the_port_full_is_served_all_the_same_and_associated_later),
+        ON_ANY_RELEASE(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds),
+        ON_ANY_RELEASE(what_is_associated_and_then_refused_is_reported_once),
         ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
         ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
-        ON_ANY_RELEASE(a_batch_of_fds_that_find_the_port_full_waits_and_loses_nothing),
+        ON_ANY_RELEASE(a_batch_of_fds_that_find_the_port_full_is_served_and_loses_nothing),
     };
     return cmocka_run_group_tests_name("evport", tests, NULL, NULL);
 }
