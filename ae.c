@@ -250,9 +250,9 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
         return AE_ERR;
     }
     if (fd >= eventLoop->nevents && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
+    aeFileEvent *slot = &eventLoop->events[fd];
     if (aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
-    aeFileEvent *slot = &eventLoop->events[fd];
     if (slot->mask == AE_NONE) {
         slot->born = eventLoop->batch;
         if (fd > eventLoop->maxfd) eventLoop->maxfd = fd;
@@ -268,13 +268,14 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = findSlot(eventLoop, fd);
     if (!slot) return;
 
+    int left = slot->mask & ~mask;
+    if (mask & AE_WRITABLE) left &= ~AE_BARRIER;
     /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
     int gone = slot->mask & mask & AE_BOTH;
     if (gone) aeApiDelEvent(eventLoop, fd, gone);
 
-    if (mask & AE_WRITABLE) mask |= AE_BARRIER;
-    slot->mask &= ~mask;
-    if (slot->mask & AE_BOTH) return;
+    slot->mask = left;
+    if (left & AE_BOTH) return;
     slot->mask = AE_NONE;
     while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
         eventLoop->maxfd--;
@@ -403,8 +404,8 @@ struct aeTimers {
 
     uint32_t slots;    /* how many there are, with those of the anchors */
     uint32_t spare;    /* a free one, 0 if there is none; its node's `next` is another */
-    uint32_t capacity; /* room for so many in the three arrays that follow */
-    TimerNode *nodes;  /* by slot */
+    uint32_t capacity; /* the three arrays that follow have room for so many timers */
+    TimerNode *nodes;  /* by slot, those of the anchors first */
     HeapNode *heap;
     aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot - LISTS */
 
@@ -629,16 +630,16 @@ static int growChains(struct aeTimers *timers, uint32_t count) {
     return AE_OK;
 }
 
-/* Makes room for a quarter more slots, and at least for another chunk. */
+/* Makes room for an eighth more timers, and at least for another chunk. */
 static int growArrays(struct aeTimers *timers) {
     uint32_t capacity = timers->capacity;
     if (capacity > UINT32_MAX / 2) {
         errno = ENOMEM; /* slots would overflow */
         return AE_ERR;
     }
-    capacity += capacity / 4 > CHUNK_TIMERS ? capacity / 4 : LISTS + CHUNK_TIMERS;
-    if (growChains(timers, capacity - LISTS) == AE_ERR) return AE_ERR;
-    TimerNode *nodes = resizeArray(timers->nodes, capacity, sizeof(*nodes));
+    capacity += capacity / 8 > CHUNK_TIMERS ? capacity / 8 : CHUNK_TIMERS;
+    if (growChains(timers, capacity) == AE_ERR) return AE_ERR;
+    TimerNode *nodes = resizeArray(timers->nodes, LISTS + (size_t)capacity, sizeof(*nodes));
     if (!nodes) return AE_ERR;
     timers->nodes = nodes;
     HeapNode *heap = resizeArray(timers->heap, capacity, sizeof(*heap));
@@ -655,7 +656,7 @@ static int growArrays(struct aeTimers *timers) {
 static int growTimers(struct aeTimers *timers) {
     const TimerNode unused = {AE_DELETED_EVENT_ID, 0, 0, 0, 0, 0, 0};
     uint32_t first = timers->slots, end = first + CHUNK_TIMERS;
-    if (end > timers->capacity && growArrays(timers) == AE_ERR) return AE_ERR;
+    if (end - LISTS > timers->capacity && growArrays(timers) == AE_ERR) return AE_ERR;
     aeTimeEvent *chunk = resizeArray(NULL, CHUNK_TIMERS, sizeof(*chunk));
     if (!chunk) return AE_ERR;
     timers->chunks[(first - LISTS) / CHUNK_TIMERS] = chunk;

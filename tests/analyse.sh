@@ -46,9 +46,12 @@ byTidy() {
     }
 }
 
+# Every configuration, or that of the backend.
 byCppcheck() {
+    local which=("${@:2}")
+    [ $# -gt 1 ] || which=(--force)
     cppcheck --quiet --error-exitcode=1 --std=c11 --inconclusive \
-        --enable=warning,performance,portability $includes "${@:2}" "$1"
+        --enable=warning,performance,portability $includes "${which[@]}" "$1"
 }
 
 static() {

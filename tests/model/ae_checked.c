@@ -114,7 +114,7 @@ static const char *checkSlots(const aeEventLoop *eventLoop, const Found *found) 
     }
     HOLDS(headExists == anyExists);
     HOLDS(anyExists || !eventLoop->timeEventHead);
-    HOLDS(timers->slots <= timers->capacity);
+    HOLDS(timers->slots <= LISTS + timers->capacity);
     HOLDS(timers->slots - LISTS <= timers->chainMask + 1);
     return NULL;
 }

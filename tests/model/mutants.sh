@@ -44,13 +44,13 @@ mutant epoll ae.c 's/slot->mask & \(writesFirst \? AE_READABLE : AE_WRITABLE\)/1
     'a second handler is called though it was deleted'
 mutant epoll ae.c 's/int writesFirst = .*/int writesFirst = 0;/' \
     'the barrier is ignored'
-mutant epoll ae.c 's/if \(mask & AE_WRITABLE\) mask \|= AE_BARRIER;//' \
+mutant epoll ae.c 's/if \(mask & AE_WRITABLE\) left &= ~AE_BARRIER;//' \
     'the barrier outlives the write handler'
 mutant epoll ae.c 's/slot->mask = AE_NONE;\n    while/while/' \
     'the barrier outlives both handlers'
 mutant epoll ae.c 's/eventLoop->maxfd--;/break;/' \
     'maxfd is not lowered'
-mutant epoll ae.c 's/slots = slots > eventLoop->setsize \/ 2.*/slots = fd;/; s/if \(slots <= fd\) slots = fd \+ 1;//' \
+mutant epoll ae.c 's/slots = slots > setsize \/ 2.*/slots = fd;/; s/if \(slots <= fd\) slots = fd \+ 1;//' \
     'one slot too few'
 mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
     'the loop can be made too small by one'
@@ -126,7 +126,7 @@ mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~former, EV_DELETE, A
     'kqueue: a failed registration leaves a filter armed'
 mutant netbsd ae_kqueue.c 's/int forgotten = former && error == ENOENT;/int forgotten = 0;/' \
     'kqueue: an fd closed without deletion cannot be registered again'
-mutant evport ae_evport.c 's/\n    associateRetrieved\(eventLoop\);//' \
+mutant evport ae_evport.c 's/\n    putBack\(eventLoop\);//' \
     'evport: an fd is reported only once'
 mutant evport ae_evport.c 's/int left = eventLoop->events\[fd\]\.mask & ~mask & AE_BOTH;/int left = 0;/' \
     'evport: to delete one event deletes both'
