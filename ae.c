@@ -344,8 +344,8 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  * up; every timer of a lower level is due before any of a higher one, and within a level the lists
  * are in the order of their digits.
  *
- * A timer that has been armed is put on the list FRESH first, and placed when somebody asks for the
- * nearest one. Many are deleted before that.
+ * A timer that has been armed is a fresh one first: it stands behind the heap, in the same array,
+ * in no order. It is placed when somebody asks for the nearest one. Many are deleted before that.
  *
  * Invariant: tick <= horizon in the heap, tick > horizon in the wheel. Hence the heap's first timer
  * is the nearest of all. When the heap runs dry, the horizon moves to the beginning of the first
@@ -355,8 +355,8 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  *
  * A timer has a slot, a number that leads to its aeTimeEvent and to its node. The nodes hold all
  * the links, close together: to delete a timer is to touch its node and those beside it. A timer
- * that exists is in the heap or in exactly one list, and it is in the index while it is live. The
- * first nodes are no timers but the anchors of the lists, which are rings.
+ * that exists is in the heap, fresh, or in exactly one list, and it is in the index while it is
+ * live. The first nodes are no timers but the anchors of the lists, which are rings.
  *
  * Cost: O(1) to create and delete in the wheel, and at most one move a level during a timer's whole
  * life; O(log n) in the heap, where n counts the near ones. When a lone far timer has pulled the
@@ -375,19 +375,18 @@ enum {
 
 /* The lists. Those of the wheel come first, in the order of their time. */
 enum {
-    FRESH = LEVELS * DIGITS, /* armed lately, and not placed yet */
-    RUNNING,                 /* whose handler or finalizer is being called */
-    DEAD,                    /* ended, waiting for their finalizer */
-    DOOMED,                  /* the dead whose turn has come */
+    RUNNING = LEVELS * DIGITS, /* whose handler or finalizer is being called */
+    DEAD,                      /* ended, waiting for their finalizer */
+    DOOMED,                    /* the dead whose turn has come */
     LISTS
 };
 
 typedef struct {
-    long long id;   /* AE_DELETED_EVENT_ID when it is not in the index */
-    uint32_t chain; /* the next slot in the chain of the index, 0 at the end */
-    uint32_t prev;  /* the neighbours in the list */
-    uint32_t next;  /* in the heap, its place there */
-    uint8_t inHeap;
+    long long id;      /* AE_DELETED_EVENT_ID when it is not in the index */
+    uint32_t chain;    /* the next slot in the chain of the index, 0 at the end */
+    uint32_t prev;     /* the neighbours in the list */
+    uint32_t next;     /* or its place in the array of the heap */
+    uint8_t inHeap;    /* or fresh */
     uint8_t isRunning; /* its handler is being called */
     uint8_t hasFinalizer;
 } TimerNode;
@@ -400,7 +399,8 @@ typedef struct {
 struct aeTimers {
     uint64_t horizon;
     uint64_t occupied[LEVELS]; /* no list of the wheel has timers unless its bit is set */
-    uint32_t heapLength;
+    uint32_t heapLength;       /* so many of `heap` are the heap, */
+    uint32_t heapEnd;          /* and those from there to here are fresh */
 
     uint32_t slots;    /* how many there are, with those of the anchors */
     uint32_t spare;    /* a free one, 0 if there is none; its node's `next` is another */
@@ -481,7 +481,7 @@ static uint32_t takeFirst(struct aeTimers *timers, uint32_t list) {
     return slot;
 }
 
-/* Heap. */
+/* Heap, and the fresh ones behind it. */
 
 static void putInHeap(struct aeTimers *timers, uint32_t place, HeapNode node) {
     timers->heap[place] = node;
@@ -512,18 +512,33 @@ static uint32_t leastChild(const struct aeTimers *timers, uint32_t place) {
     return least;
 }
 
-/* Closes the hole that a timer leaves with the heap's last node. The hole sinks to a leaf first:
- * that is where the last node most likely belongs. */
-static void takeFromHeap(struct aeTimers *timers, uint32_t slot) {
-    uint32_t hole = timers->nodes[slot].next, child;
+/* Closes a hole in the heap with its last node. The hole sinks to a leaf first: that is where the
+ * last node most likely belongs. Answers the place that is free now, behind the heap. */
+static uint32_t closeHole(struct aeTimers *timers, uint32_t hole) {
     HeapNode last = timers->heap[--timers->heapLength];
-    timers->nodes[slot].inHeap = 0;
-    if (last.slot == slot) return;
+    if (hole == timers->heapLength) return hole;
+    uint32_t child;
     while ((child = leastChild(timers, hole)) < timers->heapLength) {
         putInHeap(timers, hole, timers->heap[child]);
         hole = child;
     }
     siftUp(timers, hole, last);
+    return timers->heapLength;
+}
+
+/* Takes a timer from the heap or the fresh ones; the last of these fills the gap. */
+static void takeFromHeap(struct aeTimers *timers, uint32_t slot) {
+    uint32_t hole = timers->nodes[slot].next;
+    timers->nodes[slot].inHeap = 0;
+    if (hole < timers->heapLength) hole = closeHole(timers, hole);
+    if (hole < --timers->heapEnd) putInHeap(timers, hole, timers->heap[timers->heapEnd]);
+}
+
+/* Makes a timer a fresh one. */
+static void armTimer(struct aeTimers *timers, uint32_t slot, uint64_t when) {
+    HeapNode node = {when, slot};
+    timers->nodes[slot].inHeap = 1;
+    putInHeap(timers, timers->heapEnd++, node);
 }
 
 /* Wheel. */
@@ -532,24 +547,29 @@ static aeTimeEvent *timerAt(const struct aeTimers *timers, uint32_t slot) {
     return &timers->chunks[(slot - LISTS) / CHUNK_TIMERS][(slot - LISTS) % CHUNK_TIMERS];
 }
 
-/* Puts a timer where its deadline belongs. */
-static void placeTimer(struct aeTimers *timers, uint32_t slot, uint64_t when) {
-    uint64_t tick = when >> TICK_BITS;
+/* Puts a timer where its deadline belongs. If that is the heap, then the first of the fresh ones
+ * makes room. */
+static void placeTimer(struct aeTimers *timers, HeapNode node) {
+    uint64_t tick = node.when >> TICK_BITS;
     if (tick <= timers->horizon) {
-        HeapNode node = {when, slot};
-        timers->nodes[slot].inHeap = 1;
-        siftUp(timers, timers->heapLength++, node);
+        uint32_t place = timers->heapLength++, end = timers->heapEnd++;
+        if (place < end) putInHeap(timers, end, timers->heap[place]);
+        timers->nodes[node.slot].inHeap = 1;
+        siftUp(timers, place, node);
         return;
     }
     uint32_t level = highestBit(tick ^ timers->horizon) / DIGIT_BITS;
     uint32_t value = tick >> level * DIGIT_BITS & (DIGITS - 1);
-    appendToList(timers, level * DIGITS + value, slot);
+    timers->nodes[node.slot].inHeap = 0;
+    appendToList(timers, level * DIGITS + value, node.slot);
     timers->occupied[level] |= (uint64_t)1 << value;
 }
 
-SELDOM void placeTimersOf(struct aeTimers *timers, uint32_t list) {
-    uint32_t slot;
-    while ((slot = takeFirst(timers, list))) placeTimer(timers, slot, timerAt(timers, slot)->when);
+/* Places the fresh ones. The heap grows over those that have been placed. */
+SELDOM void placeFresh(struct aeTimers *timers) {
+    uint32_t first = timers->heapLength, end = timers->heapEnd;
+    timers->heapEnd = first;
+    for (uint32_t i = first; i < end; i++) placeTimer(timers, timers->heap[i]);
 }
 
 /* Moves the horizon to the beginning of the first list that may have timers, and places those anew.
@@ -564,7 +584,11 @@ SELDOM int moveHorizon(struct aeTimers *timers) {
     timers->occupied[level] &= timers->occupied[level] - 1;
     uint64_t digits = timers->horizon >> level * DIGIT_BITS;
     timers->horizon = (digits - digits % DIGITS + value) << level * DIGIT_BITS;
-    placeTimersOf(timers, list);
+    uint32_t slot;
+    while ((slot = takeFirst(timers, list))) {
+        HeapNode node = {timerAt(timers, slot)->when, slot};
+        placeTimer(timers, node);
+    }
     return 1;
 }
 
@@ -575,9 +599,9 @@ ALWAYS int findPlaced(struct aeTimers *timers) {
     return 1;
 }
 
-/* Likewise, whether any timer waits for its deadline, be it placed or FRESH. */
+/* Likewise, whether any timer waits for its deadline, be it placed or fresh. */
 ALWAYS int findNearest(struct aeTimers *timers) {
-    if (!isEmpty(timers, FRESH)) placeTimersOf(timers, FRESH);
+    if (timers->heapEnd > timers->heapLength) placeFresh(timers);
     return findPlaced(timers);
 }
 
@@ -697,8 +721,8 @@ static struct aeTimers *newTimers(void) {
 
 /* Answers some timer that exists, NULL if none does. */
 static aeTimeEvent *anyTimer(struct aeTimers *timers) {
-    if (findPlaced(timers)) return timerAt(timers, timers->heap[0].slot);
-    for (uint32_t list = FRESH; list < LISTS; list++)
+    if (findPlaced(timers) || timers->heapEnd > 0) return timerAt(timers, timers->heap[0].slot);
+    for (uint32_t list = RUNNING; list < LISTS; list++)
         if (!isEmpty(timers, list)) return timerAt(timers, timers->nodes[list].next);
     return NULL;
 }
@@ -726,7 +750,7 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
     timer->clientData = clientData;
     node->hasFinalizer = finalizerProc != NULL;
     addToIndex(timers, slot);
-    appendToList(timers, FRESH, slot);
+    armTimer(timers, slot, timer->when);
     if (!eventLoop->timeEventHead) eventLoop->timeEventHead = timer;
     return timer->id;
 }
@@ -795,7 +819,7 @@ SELDOM void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
         buryTimer(eventLoop, slot);
     } else {
         timer->when = deadlineIn(again);
-        appendToList(timers, FRESH, slot);
+        armTimer(timers, slot, timer->when);
     }
 }
 
@@ -836,7 +860,7 @@ static void endTimers(aeEventLoop *eventLoop) {
         int wasHandler = node->isRunning;
         node->isRunning = 0;
         if (node->id != AE_DELETED_EVENT_ID)
-            appendToList(timers, FRESH, slot);
+            armTimer(timers, slot, timerAt(timers, slot)->when);
         else if (wasHandler)
             buryTimer(eventLoop, slot);
         else

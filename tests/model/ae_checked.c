@@ -43,11 +43,13 @@ typedef struct {
     } while (0)
 
 static const char *checkHeap(const struct aeTimers *timers, Found *found) {
-    for (uint32_t place = 0; place < timers->heapLength; place++) {
+    HOLDS(timers->heapLength <= timers->heapEnd);
+    for (uint32_t place = 0; place < timers->heapEnd; place++) {
         const HeapNode *node = &timers->heap[place];
         FIND(node->slot, IN_HEAP);
         HOLDS(timers->nodes[node->slot].next == place);
         HOLDS(timerAt(timers, node->slot)->when == node->when);
+        if (place >= timers->heapLength) continue;
         HOLDS(place == 0 || timers->heap[(place - 1) / 4].when <= node->when);
         HOLDS(node->when >> TICK_BITS <= timers->horizon);
     }
@@ -67,7 +69,7 @@ static const char *checkList(const struct aeTimers *timers, uint32_t list, Found
     for (uint32_t slot = nodes[list].next; slot != list; slot = nodes[slot].next) {
         FIND(slot, IN_LIST);
         HOLDS(nodes[nodes[slot].next].prev == slot);
-        if (list < FRESH) {
+        if (list < RUNNING) {
             uint64_t tick = timerAt(timers, slot)->when >> TICK_BITS;
             HOLDS(timers->occupied[list / DIGITS] >> list % DIGITS & 1);
             HOLDS(tick > timers->horizon);

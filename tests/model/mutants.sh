@@ -58,6 +58,10 @@ mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
 # Time events
 mutant epoll ae.c 's/putInHeap\(timers, place, timers->heap\[\(place - 1\) \/ 4\]\);/break;/' \
     'the heap does not sift up'
+mutant epoll ae.c 's/if \(place < end\) putInHeap.*//' \
+    'the heap grows over the fresh ones'
+mutant epoll ae.c 's/if \(hole < --timers->heapEnd\)/if (--timers->heapEnd \&\& 0)/' \
+    'a gap among the fresh ones is not filled'
 mutant epoll ae.c 's/return heap\[right\]\.when < heap\[left\]\.when \? right : left;/return left;/' \
     'the heap sifts down the wrong way'
 mutant epoll ae.c 's/uint32_t level = highestBit\(tick \^ timers->horizon\) \/ DIGIT_BITS;/uint32_t level = (highestBit(tick ^ timers->horizon) + 1) \/ DIGIT_BITS;/' \
@@ -70,7 +74,7 @@ mutant epoll ae.c 's/return delay > \(UINT64_MAX - now\) \/ 1000 \? UINT64_MAX :
     'times do not saturate'
 mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
-mutant epoll ae.c 's/(deadlineIn\(again\);\s*)appendToList\(timers, FRESH, slot\);/$1placeTimer(timers, slot, timer->when);/' \
+mutant epoll ae.c 's/(deadlineIn\(again\);\s*)armTimer\(timers, slot, timer->when\);/$1 HeapNode node = {timer->when, slot}; placeTimer(timers, node);/' \
     'a pass fires what is armed in it'
 mutant epoll ae.c 's/if \(node->isRunning\) return AE_OK;.*//' \
     'a timer is freed under its own handler'
@@ -78,7 +82,7 @@ mutant epoll ae.c 's/ \|\| !isEmpty\(timers, DOOMED\)//' \
     'a pass within a finalizer leaves the other finalizers out'
 mutant epoll ae.c 's/timer->id = AE_DELETED_EVENT_ID;/;/; s/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
     'a handler that deletes its own timer is asked again'
-mutant epoll ae.c 's/(aeTimeEvent \*timer = timerAt\(timers, slot\);\s*)appendToList\(timers, RUNNING, slot\);/$1appendToList(timers, FRESH, slot);/' \
+mutant epoll ae.c 's/(aeTimeEvent \*timer = timerAt\(timers, slot\);\s*)appendToList\(timers, RUNNING, slot\);/$1armTimer(timers, slot, timer->when);/' \
     'a nested pass runs a timer that is running'
 mutant epoll ae.c 's/while \(\(slot = takeFirst\(timers, DOOMED\)\)\)/while ((slot = timers->nodes[DOOMED].next) != DOOMED)/; s/appendToList\(timers, RUNNING, slot\);(\s*timer->finalizerProc)/$1/' \
     'a nested pass finalizes a second time'
