@@ -226,6 +226,8 @@ TEST(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds) {
     assert_int_equal(slept(), 10 * 1000);
     aeCreateTimeEvent(loop, 3000, onTime, "late", NULL);
     assert_int_equal(slept(), 10 * 1000);
+    aeCreateTimeEvent(loop, 30, onTime, "later", NULL);
+    assert_int_equal(slept(), 10 * 1000);
     aeCreateTimeEvent(loop, 3, onTime, "early", NULL);
     assert_int_equal(slept(), 3 * 1000);
     aeSetDontWait(loop, 1);
