@@ -118,7 +118,7 @@ static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) 
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
-    struct timeval soon = {0, 10 * 1000};
+    struct timeval soon = {0, 10000};
     putBack(eventLoop);
     if (state->count > 0 && (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec))
         timeout = &soon; /* the port knows nothing of what stays out of it */
