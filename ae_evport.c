@@ -21,8 +21,9 @@
 
 typedef struct aeApiState {
     int portfd;
-    int count;                     /* how many fds were retrieved and not associated since: */
-    struct pollfd out[BATCH_SIZE]; /* these */
+    int count;          /* so many fds were retrieved, and not associated since: */
+    struct pollfd *out; /* these */
+    int room;           /* how many there may be */
     port_event_t events[BATCH_SIZE];
 } aeApiState;
 
@@ -30,8 +31,11 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
     aeApiState *state = allocate(sizeof(*state));
     if (!state) return -1;
     state->count = 0;
-    state->portfd = port_create();
+    state->room = BATCH_SIZE;
+    state->out = allocate(BATCH_SIZE * sizeof(*state->out));
+    state->portfd = state->out ? port_create() : -1;
     if (state->portfd == -1) {
+        release(state->out);
         release(state);
         return -1;
     }
@@ -49,6 +53,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 static void aeApiFree(aeEventLoop *eventLoop) {
     aeApiState *state = eventLoop->apidata;
     close(state->portfd);
+    release(state->out);
     release(state);
 }
 
@@ -99,16 +104,29 @@ static void putBack(aeEventLoop *eventLoop) {
     }
 }
 
-/* Waits, and takes out the fds that something happened to. */
-static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) {
+/* Answers how many fds there is room to take out: a batch, or without memory what is left. */
+static int makeRoom(aeApiState *state) {
+    int wanted = state->count + BATCH_SIZE;
+    if (state->room < wanted) {
+        struct pollfd *out = resizeArray(state->out, (size_t)wanted, sizeof(*out));
+        if (!out) return state->room - state->count;
+        state->out = out;
+        state->room = wanted;
+    }
+    return BATCH_SIZE;
+}
+
+/* Waits, and takes out the fds that something happened to, as far as there is room. */
+static void takeOutReady(aeEventLoop *eventLoop, int room, const struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {
         limit.tv_sec = timeout->tv_sec;
         limit.tv_nsec = timeout->tv_usec * 1000;
     }
-    unsigned count = 1, room = (unsigned)(BATCH_SIZE - state->count);
-    int result = port_getn(state->portfd, state->events, room, &count, timeout ? &limit : NULL);
+    unsigned count = 1;
+    int result =
+        port_getn(state->portfd, state->events, (unsigned)room, &count, timeout ? &limit : NULL);
     if (result == -1 && errno != ETIME) {
         if (errno != EINTR) aeApiPanic("evport", "port_getn");
         return;
@@ -118,14 +136,16 @@ static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) 
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
-    struct timeval soon = {0, 10000};
+    struct timeval soon = {0, 0};
     putBack(eventLoop);
-    if (state->count > 0 && (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec))
-        timeout = &soon; /* the port knows nothing of what stays out of it */
-
-    int found = 0, wait = 0;
-    if (state->count < BATCH_SIZE)
-        takeOutReady(eventLoop, timeout);
+    if (state->count > 0) { /* the port knows nothing of what stays out of it */
+        int ready = poll(state->out, (nfds_t)state->count, 0);
+        soon.tv_usec = ready > 0 ? 0 : 10000;
+        if (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec) timeout = &soon;
+    }
+    int room = makeRoom(state), found = 0, wait = 0;
+    if (room > 0)
+        takeOutReady(eventLoop, room, timeout);
     else
         wait = (int)(timeout->tv_usec + 999) / 1000; /* without room, port_getn does not wait */
     if (state->count > 0) poll(state->out, (nfds_t)state->count, wait);

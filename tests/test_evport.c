@@ -221,8 +221,9 @@ TEST(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds) {
     int fd = newReadyPipe().out;
     add(fd, AE_READABLE, onRead, "A");
     assert_int_equal(look(), 1);
-    takeByte(fd);
     failAll(CHANGE, ENOMEM);
+    assert_int_equal(slept(), 0);
+    takeByte(fd);
     assert_int_equal(slept(), 10 * 1000);
     aeCreateTimeEvent(loop, 3000, onTime, "late", NULL);
     assert_int_equal(slept(), 10 * 1000);
@@ -232,7 +233,7 @@ TEST(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds) {
     assert_int_equal(slept(), 3 * 1000);
     aeSetDontWait(loop, 1);
     assert_int_equal(slept(), 0);
-    assertJournal("A.read early");
+    assertJournal("A.read A.read early");
     mendCalls();
 }
 
@@ -275,34 +276,58 @@ TEST(more_ready_fds_than_a_batch_are_all_served) {
     for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 4);
 }
 
-/* As many as a batch holds find no room in the port, so not one more can be retrieved. */
-TEST(a_batch_of_fds_that_find_the_port_full_is_served_and_loses_nothing) {
-    enum { COUNT = 520 };
-    static int counts[COUNT];
-    static Pipe pipes[COUNT];
-    if (roomForFds(2 * COUNT) < 2 * COUNT) SKIP("too few fds");
+enum { MORE_THAN_A_BATCH = 520, BATCH = 512 };
+
+/* That many fds, of which a batch has been retrieved. Answers the ends to write to. */
+static const Pipe *takeOutABatch(int *counts) {
+    static Pipe pipes[MORE_THAN_A_BATCH];
     deleteLoop();
-    loop = aeCreateEventLoop(4 * COUNT);
-    for (int i = 0; i < COUNT; i++) {
+    loop = aeCreateEventLoop(4 * MORE_THAN_A_BATCH);
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) {
         counts[i] = 0;
         pipes[i] = newReadyPipe();
         add(pipes[i].out, AE_READABLE, countFile, &counts[i]);
     }
-    int batch = look(), waits = callsOf(WAIT);
-    assert_in_range(batch, 1, COUNT - 1);
+    assert_int_equal(look(), BATCH);
+    return pipes;
+}
+
+TEST(a_batch_of_fds_that_find_the_port_full_keeps_nobody_in_it_from_being_served) {
+    static int counts[MORE_THAN_A_BATCH];
+    if (roomForFds(2 * MORE_THAN_A_BATCH) < 2 * MORE_THAN_A_BATCH) SKIP("too few fds");
+    const Pipe *pipes = takeOutABatch(counts);
     failAll(CHANGE, EAGAIN);
-    assert_int_equal(look(), batch);
-    assert_int_equal(callsOf(WAIT), waits);
-    for (int i = 0; i < COUNT; i++) takeByte(pipes[i].out);
-    freezeClock();
-    aeCreateTimeEvent(loop, 3, onTime, "early", NULL);
-    assert_int_equal(slept(), 3 * 1000);
-    assertJournal("early");
-    assert_int_equal(slept(), 10 * 1000);
+    assert_int_equal(look(), MORE_THAN_A_BATCH);
+    assert_int_equal(look(), MORE_THAN_A_BATCH);
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) takeByte(pipes[i].out);
+    assert_int_equal(look(), 0);
     mendCalls();
-    for (int i = 0; i < COUNT; i++) sendByte(pipes[i].in);
+    assert_int_equal(look(), 0);
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) sendByte(pipes[i].in);
     for (int round = 0; round < 4; round++) look();
-    for (int i = 0; i < COUNT; i++) assert_in_range(counts[i], 1, 6);
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) assert_in_range(counts[i], 3, 7);
+}
+
+TEST(without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_and_waited_for) {
+    static int counts[MORE_THAN_A_BATCH];
+    if (roomForFds(2 * MORE_THAN_A_BATCH) < 2 * MORE_THAN_A_BATCH) SKIP("too few fds");
+    const Pipe *pipes = takeOutABatch(counts);
+    freezeClock();
+    aeCreateTimeEvent(loop, 3, onTime, "A", NULL);
+    portEmulationLimit(MORE_THAN_A_BATCH - BATCH);
+    failAll(MEMORY, ENOMEM);
+    int waits = callsOf(WAIT);
+    assert_int_equal(look(), BATCH);
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) takeByte(pipes[i].out);
+    assert_int_equal(slept(), 3 * 1000);
+    assert_int_equal(slept(), 10 * 1000);
+    assert_int_equal(callsOf(WAIT), waits);
+    assertJournal("A");
+    mendCalls();
+    portEmulationLimit(0);
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) sendByte(pipes[i].in);
+    for (int round = 0; round < 4; round++) look();
+    for (int i = 0; i < MORE_THAN_A_BATCH; i++) assert_in_range(counts[i], 1, 6);
 }
 
 int main(void) {
@@ -329,7 +354,9 @@ int main(void) {
         ON_ANY_RELEASE(what_is_associated_and_then_refused_is_reported_once),
         ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
         ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
-        ON_ANY_RELEASE(a_batch_of_fds_that_find_the_port_full_is_served_and_loses_nothing),
+        ON_ANY_RELEASE(a_batch_of_fds_that_find_the_port_full_keeps_nobody_in_it_from_being_served),
+        ON_ANY_RELEASE(
+            without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_and_waited_for),
     };
     return cmocka_run_group_tests_name("evport", tests, NULL, NULL);
 }
