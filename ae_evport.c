@@ -21,21 +21,19 @@
 
 typedef struct aeApiState {
     int portfd;
-    int count;          /* so many fds were retrieved, and not associated since: */
-    struct pollfd *out; /* these */
-    int room;           /* how many there may be */
+    int count; /* so many of `out` were retrieved, and not associated since */
+    int room;  /* and so many there may be */
     port_event_t events[BATCH_SIZE];
+    struct pollfd out[];
 } aeApiState;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
-    aeApiState *state = allocate(sizeof(*state));
+    aeApiState *state = allocate(sizeof(*state) + BATCH_SIZE * sizeof(state->out[0]));
     if (!state) return -1;
     state->count = 0;
     state->room = BATCH_SIZE;
-    state->out = allocate(BATCH_SIZE * sizeof(*state->out));
-    state->portfd = state->out ? port_create() : -1;
+    state->portfd = port_create();
     if (state->portfd == -1) {
-        release(state->out);
         release(state);
         return -1;
     }
@@ -53,7 +51,6 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 static void aeApiFree(aeEventLoop *eventLoop) {
     aeApiState *state = eventLoop->apidata;
     close(state->portfd);
-    release(state->out);
     release(state);
 }
 
@@ -104,29 +101,28 @@ static void putBack(aeEventLoop *eventLoop) {
     }
 }
 
-/* Answers how many fds there is room to take out: a batch, or without memory what is left. */
-static int makeRoom(aeApiState *state) {
-    int wanted = state->count + BATCH_SIZE;
-    if (state->room < wanted) {
-        struct pollfd *out = resizeArray(state->out, (size_t)wanted, sizeof(*out));
-        if (!out) return state->room - state->count;
-        state->out = out;
-        state->room = wanted;
-    }
-    return BATCH_SIZE;
+/* Makes room to take out another batch. Without memory for it there is less, or none. */
+SELDOM void growOut(aeEventLoop *eventLoop) {
+    aeApiState *state = eventLoop->apidata;
+    int room = state->count + BATCH_SIZE;
+    state = resizeArray(state, 1, sizeof(*state) + (size_t)room * sizeof(state->out[0]));
+    if (!state) return;
+    state->room = room;
+    eventLoop->apidata = state;
 }
 
 /* Waits, and takes out the fds that something happened to, as far as there is room. */
-static void takeOutReady(aeEventLoop *eventLoop, int room, const struct timeval *timeout) {
+static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {
         limit.tv_sec = timeout->tv_sec;
         limit.tv_nsec = timeout->tv_usec * 1000;
     }
+    int left = state->room - state->count, batch = left < BATCH_SIZE ? left : BATCH_SIZE;
     unsigned count = 1;
     int result =
-        port_getn(state->portfd, state->events, (unsigned)room, &count, timeout ? &limit : NULL);
+        port_getn(state->portfd, state->events, (unsigned)batch, &count, timeout ? &limit : NULL);
     if (result == -1 && errno != ETIME) {
         if (errno != EINTR) aeApiPanic("evport", "port_getn");
         return;
@@ -137,17 +133,20 @@ static void takeOutReady(aeEventLoop *eventLoop, int room, const struct timeval 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     struct timeval soon = {0, 0};
+    int found = 0, wait = 0;
     putBack(eventLoop);
     if (state->count > 0) { /* the port knows nothing of what stays out of it */
         int ready = poll(state->out, (nfds_t)state->count, 0);
         soon.tv_usec = ready > 0 ? 0 : 10000;
         if (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec) timeout = &soon;
+        wait = (int)(timeout->tv_usec + 999) / 1000;
     }
-    int room = makeRoom(state), found = 0, wait = 0;
-    if (room > 0)
-        takeOutReady(eventLoop, room, timeout);
-    else
-        wait = (int)(timeout->tv_usec + 999) / 1000; /* without room, port_getn does not wait */
+    if (state->room - state->count < BATCH_SIZE) growOut(eventLoop);
+    state = eventLoop->apidata;       /* it may have moved */
+    if (state->room > state->count) { /* without room, port_getn would not wait */
+        takeOutReady(eventLoop, timeout);
+        wait = 0;
+    }
     if (state->count > 0) poll(state->out, (nfds_t)state->count, wait);
     for (int i = 0; i < state->count; i++) {
         int events = state->out[i].revents, mask = AE_NONE;
