@@ -164,9 +164,6 @@ dist:
 	git archive --prefix="libae-$$version/" "$$tag" | gzip -9n > "libae-$$version.tar.gz" && \
 	echo "libae-$$version.tar.gz"
 
-# Made each time: PREFIX may be another one.
-build/ae.pc: ALWAYS
-
 bench:
 	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh
 
@@ -176,7 +173,8 @@ bench-quick:
 bench-guard:
 	+@MAKE="$(MAKE)" CC="$(CC)" bench/guard.sh
 
-build/ae.pc: Makefile
+# Made each time: PREFIX may be another one.
+build/ae.pc: ALWAYS
 	@mkdir -p build
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: ae' 'Description: Event loop for file descriptors and timers' \

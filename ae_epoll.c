@@ -2,9 +2,9 @@
  *
  * What epoll does badly, and what is done about it:
  *
- * - epoll_wait counts in milliseconds. epoll_pwait2 counts in nanoseconds, but is young
- * (Linux 5.11, glibc 2.35), and some sandboxes forbid what they do not know. The first refusal
- * makes this loop go on with epoll_wait, its timeouts rounded up.
+ * - epoll_wait counts in milliseconds. epoll_pwait2 counts in nanoseconds, but is young (Linux
+ *   5.11, glibc 2.35), and some sandboxes forbid what they do not know. The first refusal makes
+ *   this loop go on with epoll_wait, its timeouts rounded up.
  * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
  *   An fd that was closed behind the loop's back, and its number used again, is added where it
  *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).

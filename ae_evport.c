@@ -3,16 +3,16 @@
  * What event ports do awkwardly, and what is done about it:
  *
  * - An association is good for one event. Each fd that was retrieved is associated again before the
- *   next wait, with what it is registered for by then: nothing, if it was deleted meanwhile. That
- * is late enough for its handlers to have read what there was, and to associate an fd that has been
- *   associated already (since a handler changed it) does no harm.
+ *   next wait, with what it is registered for by then: nothing, if it was deleted meanwhile. Its
+ *   handlers have read what there was by then; and to associate an fd that has been associated
+ *   already (since a handler changed it) does no harm.
  * - The condition reported is a snapshot of the moment at which it came true, and may have passed.
  *   So the port tells which fds to look at, and poll(2) what they are ready for.
  * - port_getn(3C) may fail with ETIME and yet have retrieved events; it may succeed with none.
  * - An empty pipe at its end reports POLLHUP alone, which no handler waits for: it counts as both
  *   (the original would spin).
- * - A port takes so many associations and no more. What finds it full stays out of it, and is
- * looked after by poll(2) alone until there is room again.
+ * - A port takes so many associations and no more. What finds it full stays out of it, and poll(2)
+ *   alone looks after it until there is room again.
  * - Closing an fd ends its association. Changing it afterwards fails, harmlessly.
  *
  * SPDX-License-Identifier: MIT

@@ -7,31 +7,7 @@ set -u
 cd "$(dirname "$0")/.."
 examples=$(cd "$1" && pwd) || exit 1
 . tests/support/check.sh
-servers=
-trap 'kill -KILL $servers 2>/dev/null; wait 2>/dev/null; rm -rf "$box"' EXIT
-
-# Starts an example on a free port. Sets `port` and `pid`.
-serve() {
-    local name=$1
-    shift
-    : >"$box/$name.out"
-    "$examples/$name" 0 "$@" >"$box/$name.out" 2>"$box/$name.err" &
-    pid=$!
-    servers="$servers $pid"
-    for _ in $(seq 500); do
-        port=$(sed -n 's/.*listening on 127.0.0.1://p' "$box/$name.out")
-        [ -n "$port" ] && return
-        kill -0 $pid || break
-        sleep 0.02
-    done
-    echo "examples: $name does not start" >&2
-    exit 1
-}
-
-# What is still alive and has not complained.
-is_well() {
-    kill -0 $1 && [ ! -s "$box/$2.err" ]
-}
+. tests/support/serve.sh
 
 # Connects, and puts the fd into the variable named.
 dial() {

@@ -7,8 +7,7 @@ set -u
 cd "$(dirname "$0")/.."
 examples=$(cd "$1" && pwd) || exit 1
 . tests/support/check.sh
-servers=
-trap 'kill $servers 2>/dev/null; rm -rf "$box"' EXIT
+. tests/support/serve.sh
 
 for tool in curl wrk; do
     command -v $tool >/dev/null && continue
@@ -17,26 +16,6 @@ for tool in curl wrk; do
     exit
 done
 ${CC:-cc} ${CFLAGS:-} -O1 tests/slow_reader.c -o "$box/slow_reader" || exit 1
-
-# Starts an example on a free port. Sets `port` and `pid`.
-serve() {
-    "$examples/$1" 0 ${2:-} >"$box/$1.out" 2>"$box/$1.err" &
-    pid=$!
-    servers="$servers $pid"
-    for _ in $(seq 500); do
-        port=$(sed -n 's/.*listening on 127.0.0.1://p' "$box/$1.out")
-        [ -n "$port" ] && return
-        kill -0 $pid || break
-        sleep 0.02
-    done
-    echo "integration: $1 does not start" >&2
-    exit 1
-}
-
-# What is still alive and has not complained.
-is_well() {
-    kill -0 $1 && [ ! -s "$box/$2.err" ]
-}
 
 status_of() {
     [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' "$@")" = "$status" ]
