@@ -6,7 +6,7 @@
  *     The host        memory and panic, which an embedding project may replace
  *     The backend     which file, and what it owes the core
  *     File events     a slot for each fd
- *     Time events     a heap for the near timers, a wheel for the far ones, an index by id
+ *     Time events     a tournament of deadlines, an index by id
  *     One iteration   poll, dispatch, fire
  *     The loop        create, resize, delete, run
  *
@@ -135,9 +135,11 @@ enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
 #ifdef __GNUC__
 #define SELDOM __attribute__((noinline)) static
 #define ALWAYS __attribute__((always_inline)) static inline
+#define PREFETCH(address) __builtin_prefetch(address)
 #else
 #define SELDOM static
 #define ALWAYS static inline
+#define PREFETCH(address) ((void)(address))
 #endif
 
 /* A host's own backend may panic as it likes. */
@@ -331,86 +333,66 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
 /* Servers set a timer for each connection, and nearly all of them are deleted long before they are
- * due. So a far timer costs next to nothing, and only the near ones are kept in order.
+ * due. With many of them it is not computing that costs, but memory which is not in the cache. So
+ * what it takes to find a timer and to delete it lies close together.
  *
- * A deadline's tick is its `when` in units of 4096 us. The timers have a horizon, which is a tick.
+ * A timer has a slot: a number that leads to its aeTimeEvent, and to the place of that number.
  *
- * The heap holds the timers up to the horizon, ordered by `when`. It is 4-ary: flatter than a
- * binary one, with the children of a node side by side.
+ * The places are a tournament for the earliest deadline. Eight in a row are a group. The winner of
+ * a group competes in another place further up, until one has won against all:
  *
- * The wheel holds those beyond the horizon, in lists. Write ticks as numbers with digits of six
- * bits: a timer's list is given by the highest digit in which its tick differs from the horizon's,
- * and by the value of that digit. So a list is a stretch of time, 64 times as long for each level
- * up; every timer of a lower level is due before any of a higher one, and within a level the lists
- * are in the order of their digits.
+ *     places 0 to 7k              for the slots: the deadlines of their timers
+ *     places 7k + 1 to 8k - 1     for the winners of groups 0 to k - 2
+ *     place 8k                    for the winner of the last group: the nearest timer of all
  *
- * A timer that has been armed is a fresh one first: it stands behind the heap, in the same array,
- * in no order. It is placed when somebody asks for the nearest one. Many are deleted before that.
+ * The winner of place p's group stands in place 7k + 1 + p / 8, which is beyond that group.
  *
- * Invariant: tick <= horizon in the heap, tick > horizon in the wheel. Hence the heap's first timer
- * is the nearest of all. When the heap runs dry, the horizon moves to the beginning of the first
- * list that is not empty, and the timers of that list are placed anew, nearer.
+ * The index finds a live timer by its id: a hash table of chains, linked through the places. A key
+ * is the lower half of an id.
  *
- * The index finds a live timer by its id: a hash table of chains.
+ * Invariants: a live timer's deadline is in the place of its slot, unless it is fresh or running:
+ * then NEVER is there, as for a slot without a timer. A winner's place has the earliest deadline of
+ * the group, and the slot of the timer whose it is. Slot 0 has no timer, so that 0 can mean none.
  *
- * A timer has a slot, a number that leads to its aeTimeEvent and to its node. The nodes hold all
- * the links, close together: to delete a timer is to touch its node and those beside it. A timer
- * that exists is in the heap, fresh, or in exactly one list, and it is in the index while it is
- * live. The first nodes are no timers but the anchors of the lists, which are rings.
+ * Cost: O(1) to find the nearest, O(log n) to fire it. To create or to delete a timer is O(log n)
+ * at most; it is O(1) for one that does not win its group, as seven of eight do not.
  *
- * Cost: O(1) to create and delete in the wheel, and at most one move a level during a timer's whole
- * life; O(log n) in the heap, where n counts the near ones. When a lone far timer has pulled the
- * horizon out, those set before it are near ones.
- *
- * Memory is kept until the loop is deleted, and a timer has room in heap and index from the moment
- * it is created: only creating one can fail. */
+ * Memory is kept until the loop is deleted. Only creating a timer can fail. */
 
-enum {
-    TICK_BITS = 12,
-    DIGIT_BITS = 6,
-    DIGITS = 1 << DIGIT_BITS,
-    LEVELS = (64 - TICK_BITS + DIGIT_BITS - 1) / DIGIT_BITS,
-    CHUNK_TIMERS = 64
-};
+enum { GROUP = 8, CHUNK_TIMERS = 64 };
+#define NEVER UINT64_MAX             /* later than any deadline */
+#define MOST_TIMERS (UINT32_MAX / 4) /* their slots have 30 bits */
 
-/* The lists. Those of the wheel come first, in the order of their time. */
+/* The lists: rings of aeTimeEvents, linked by prev and next. */
 enum {
-    RUNNING = LEVELS * DIGITS, /* whose handler or finalizer is being called */
-    DEAD,                      /* ended, waiting for their finalizer */
-    DOOMED,                    /* the dead whose turn has come */
+    FRESH,   /* due since they were armed, but not in the pass that was under way then */
+    RUNNING, /* whose handler or finalizer is being called */
+    DEAD,    /* ended, waiting for their finalizer */
+    DOOMED,  /* the dead whose turn has come */
     LISTS
 };
 
 typedef struct {
-    long long id;      /* AE_DELETED_EVENT_ID when it is not in the index */
-    uint32_t chain;    /* the next slot in the chain of the index, 0 at the end */
-    uint32_t prev;     /* the neighbours in the list */
-    uint32_t next;     /* or its place in the array of the heap */
-    uint8_t inHeap;    /* or fresh */
-    uint8_t isRunning; /* its handler is being called */
-    uint8_t hasFinalizer;
-} TimerNode;
-
-typedef struct {
     uint64_t when;
-    uint32_t slot;
-} HeapNode;
+    uint32_t key;           /* of the timer; for a winner, its slot */
+    uint32_t next : 30;     /* slot in the chain, or that is spare; 0 at the end */
+    uint32_t isRunning : 1; /* its handler is being called */
+    uint32_t hasFinalizer : 1;
+} TimerPlace;
 
 struct aeTimers {
-    uint64_t horizon;
-    uint64_t occupied[LEVELS]; /* no list of the wheel has timers unless its bit is set */
-    uint32_t heapLength;       /* so many of `heap` are the heap, */
-    uint32_t heapEnd;          /* and those from there to here are fresh */
-
-    uint32_t slots;    /* how many there are, with those of the anchors */
-    uint32_t spare;    /* a free one, 0 if there is none; its node's `next` is another */
-    uint32_t capacity; /* the three arrays that follow have room for so many timers */
-    TimerNode *nodes;  /* by slot, those of the anchors first */
-    HeapNode *heap;
-    aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot - LISTS */
+    TimerPlace *places;
+    uint32_t capacity;    /* for so many slots there is room: 7k + 1 */
+    uint32_t top;         /* the place of the nearest timer: 8k */
+    uint32_t slots;       /* how many there are */
+    uint32_t spare;       /* one without a timer, 0 if there is none */
+    aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot */
 
     uint32_t *chains; /* the first slot of each, 0 if it is empty */
-    uint64_t chainMask;
+    uint32_t chainMask;
+
+    uint64_t reached;         /* the time of the pass under way, else 0 */
+    aeTimeEvent lists[LISTS]; /* their anchors */
 };
 
 /* Time: in microseconds of a clock that never goes back. */
@@ -426,282 +408,235 @@ static uint64_t monotonicNow(long roundingNanoseconds) {
 static uint64_t deadlineIn(long long milliseconds) {
     if (milliseconds <= 0) return monotonicNow(0);
     uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
-    return delay > (UINT64_MAX - now) / 1000 ? UINT64_MAX : now + delay * 1000;
+    return delay > (NEVER - 1 - now) / 1000 ? NEVER - 1 : now + delay * 1000;
 }
 
-/* The lowest and the highest bit that is set in a word which is not 0. */
-#ifdef __GNUC__
-static uint32_t lowestBit(uint64_t word) {
-    return (uint32_t)__builtin_ctzll(word);
+/* Slots. */
+
+static aeTimeEvent *timerAt(const struct aeTimers *timers, uint32_t slot) {
+    return &timers->chunks[slot / CHUNK_TIMERS][slot % CHUNK_TIMERS];
 }
 
-static uint32_t highestBit(uint64_t word) {
-    return 63 - (uint32_t)__builtin_clzll(word);
-}
-#else
-static uint32_t lowestBit(uint64_t word) {
-    uint32_t bit = 0;
-    while (!(word >> bit & 1)) bit++;
-    return bit;
+/* An event's slot, which its refcount holds since nobody counts with it. */
+static uint32_t slotOf(const aeTimeEvent *timer) {
+    return (uint32_t)timer->refcount;
 }
 
-static uint32_t highestBit(uint64_t word) {
-    uint32_t bit = 63;
-    while (!(word >> bit & 1)) bit--;
-    return bit;
+/* Leads from a slot to the next one of its chain, or of the spare ones. */
+static void linkSlot(struct aeTimers *timers, uint32_t slot, uint32_t next) {
+    timers->places[slot].next = next & 0x3fffffff;
 }
-#endif
 
 /* Lists. */
 
-static void appendToList(struct aeTimers *timers, uint32_t list, uint32_t slot) {
-    TimerNode *nodes = timers->nodes;
-    uint32_t last = nodes[list].prev;
-    nodes[slot].prev = last;
-    nodes[slot].next = list;
-    nodes[last].next = slot;
-    nodes[list].prev = slot;
+static void appendToList(struct aeTimers *timers, int list, aeTimeEvent *timer) {
+    aeTimeEvent *anchor = &timers->lists[list];
+    timer->prev = anchor->prev;
+    timer->next = anchor;
+    anchor->prev->next = timer;
+    anchor->prev = timer;
 }
 
-static void takeFromList(struct aeTimers *timers, uint32_t slot) {
-    TimerNode *node = &timers->nodes[slot];
-    timers->nodes[node->prev].next = node->next;
-    timers->nodes[node->next].prev = node->prev;
+static void takeFromList(aeTimeEvent *timer) {
+    timer->prev->next = timer->next;
+    timer->next->prev = timer->prev;
 }
 
-static int isEmpty(const struct aeTimers *timers, uint32_t list) {
-    return timers->nodes[list].next == list;
+/* Answers the first of a list, NULL if it is empty. */
+static aeTimeEvent *firstOf(struct aeTimers *timers, int list) {
+    aeTimeEvent *anchor = &timers->lists[list];
+    return anchor->next == anchor ? NULL : anchor->next;
 }
 
-/* Takes and answers the first slot of a list, 0 if it is empty. */
-static uint32_t takeFirst(struct aeTimers *timers, uint32_t list) {
-    if (isEmpty(timers, list)) return 0;
-    uint32_t slot = timers->nodes[list].next;
-    takeFromList(timers, slot);
-    return slot;
+static aeTimeEvent *takeFirst(struct aeTimers *timers, int list) {
+    aeTimeEvent *timer = firstOf(timers, list);
+    if (timer) takeFromList(timer);
+    return timer;
 }
 
-/* Heap, and the fresh ones behind it. */
+/* Tournament. */
 
-static void putInHeap(struct aeTimers *timers, uint32_t place, HeapNode node) {
-    timers->heap[place] = node;
-    timers->nodes[node.slot].next = place;
+/* Answers where the winner of a place's group stands. */
+ALWAYS uint32_t above(const struct aeTimers *timers, uint32_t place) {
+    return timers->capacity + place / GROUP;
 }
 
-/* Fills the hole at `place` with `node`, or with parents that are due after it. */
-static void siftUp(struct aeTimers *timers, uint32_t place, HeapNode node) {
-    while (place > 0 && timers->heap[(place - 1) / 4].when > node.when) {
-        putInHeap(timers, place, timers->heap[(place - 1) / 4]);
-        place = (place - 1) / 4;
+/* Answers which of two is due first; without a branch, which nobody could predict. */
+ALWAYS uint32_t earlier(const TimerPlace *places, uint32_t a, uint32_t b) {
+    uint32_t isB = places[b].when < places[a].when;
+    return a + (b - a) * isB;
+}
+
+/* Finds the winner of a place's group. */
+static void decide(struct aeTimers *timers, uint32_t place) {
+    TimerPlace *places = timers->places, *winner = &places[above(timers, place)];
+    uint32_t first = place - place % GROUP, pairs[4], best;
+    for (uint32_t i = 0; i < 4; i++) pairs[i] = earlier(places, first + i * 2, first + i * 2 + 1);
+    best =
+        earlier(places, earlier(places, pairs[0], pairs[1]), earlier(places, pairs[2], pairs[3]));
+    winner->when = places[best].when;
+    winner->key = best < timers->capacity ? best : places[best].key;
+}
+
+/* Lets a slot compete. */
+static void enter(struct aeTimers *timers, uint32_t slot, uint64_t when) {
+    TimerPlace *places = timers->places;
+    uint32_t place = slot;
+    places[slot].when = when;
+    while (place < timers->top && when < places[above(timers, place)].when) {
+        place = above(timers, place);
+        places[place].when = when;
+        places[place].key = slot;
     }
-    putInHeap(timers, place, node);
 }
 
-/* Answers which child of `place` is due first; heapLength or more if it has none. */
-static uint32_t leastChild(const struct aeTimers *timers, uint32_t place) {
-    const HeapNode *heap = timers->heap;
-    uint32_t first = place * 4 + 1, last = first + 3;
-    if (last < timers->heapLength) {
-        uint32_t left = first + (heap[first + 1].when < heap[first].when);
-        uint32_t right = last - (heap[last - 1].when < heap[last].when);
-        return heap[right].when < heap[left].when ? right : left;
+/* Undoes it. The groups that it has won are to be decided anew. */
+static void leave(struct aeTimers *timers, uint32_t slot) {
+    TimerPlace *places = timers->places;
+    uint32_t place = slot;
+    places[slot].when = NEVER;
+    while (place < timers->top && places[above(timers, place)].key == slot) {
+        decide(timers, place);
+        place = above(timers, place);
     }
-    uint32_t least = first;
-    for (uint32_t child = first + 1; child < timers->heapLength; child++)
-        if (heap[child].when < heap[least].when) least = child;
-    return least;
 }
 
-/* Closes a hole in the heap with its last node. The hole sinks to a leaf first: that is where the
- * last node most likely belongs. Answers the place that is free now, behind the heap. */
-static uint32_t closeHole(struct aeTimers *timers, uint32_t hole) {
-    HeapNode last = timers->heap[--timers->heapLength];
-    if (hole == timers->heapLength) return hole;
-    uint32_t child;
-    while ((child = leastChild(timers, hole)) < timers->heapLength) {
-        putInHeap(timers, hole, timers->heap[child]);
-        hole = child;
-    }
-    siftUp(timers, hole, last);
-    return timers->heapLength;
+/* Answers the earliest deadline, NEVER if there is none. */
+ALWAYS uint64_t nearestDeadline(const struct aeTimers *timers) {
+    return timers->places[timers->top].when;
 }
 
-/* Takes a timer from the heap or the fresh ones; the last of these fills the gap. */
-static void takeFromHeap(struct aeTimers *timers, uint32_t slot) {
-    uint32_t hole = timers->nodes[slot].next;
-    timers->nodes[slot].inHeap = 0;
-    if (hole < timers->heapLength) hole = closeHole(timers, hole);
-    if (hole < --timers->heapEnd) putInHeap(timers, hole, timers->heap[timers->heapEnd]);
+/* Lets a timer wait for its deadline. Should that be due in the pass under way, it waits for the
+ * next pass: else handlers could make this one last for ever. */
+static void armTimer(struct aeTimers *timers, aeTimeEvent *timer) {
+    if (timer->when > timers->reached)
+        enter(timers, slotOf(timer), timer->when);
+    else
+        appendToList(timers, FRESH, timer);
 }
 
-/* Makes a timer a fresh one. */
-static void armTimer(struct aeTimers *timers, uint32_t slot, uint64_t when) {
-    HeapNode node = {when, slot};
-    timers->nodes[slot].inHeap = 1;
-    putInHeap(timers, timers->heapEnd++, node);
-}
-
-/* Wheel. */
-
-static aeTimeEvent *timerAt(const struct aeTimers *timers, uint32_t slot) {
-    return &timers->chunks[(slot - LISTS) / CHUNK_TIMERS][(slot - LISTS) % CHUNK_TIMERS];
-}
-
-/* Puts a timer where its deadline belongs. If that is the heap, then the first of the fresh ones
- * makes room. */
-static void placeTimer(struct aeTimers *timers, HeapNode node) {
-    uint64_t tick = node.when >> TICK_BITS;
-    if (tick <= timers->horizon) {
-        uint32_t place = timers->heapLength++, end = timers->heapEnd++;
-        if (place < end) putInHeap(timers, end, timers->heap[place]);
-        timers->nodes[node.slot].inHeap = 1;
-        siftUp(timers, place, node);
-        return;
-    }
-    uint32_t level = highestBit(tick ^ timers->horizon) / DIGIT_BITS;
-    uint32_t value = tick >> level * DIGIT_BITS & (DIGITS - 1);
-    timers->nodes[node.slot].inHeap = 0;
-    appendToList(timers, level * DIGITS + value, node.slot);
-    timers->occupied[level] |= (uint64_t)1 << value;
-}
-
-/* Places the fresh ones. The heap grows over those that have been placed. */
-SELDOM void placeFresh(struct aeTimers *timers) {
-    uint32_t first = timers->heapLength, end = timers->heapEnd;
-    timers->heapEnd = first;
-    for (uint32_t i = first; i < end; i++) placeTimer(timers, timers->heap[i]);
-}
-
-/* Moves the horizon to the beginning of the first list that may have timers, and places those anew.
- * The digit of the list's level becomes the list's, those above are right already, those below
- * become zero. Answers 0 if the wheel is empty. */
-SELDOM int moveHorizon(struct aeTimers *timers) {
-    uint32_t level = 0;
-    while (level < LEVELS && !timers->occupied[level]) level++;
-    if (level == LEVELS) return 0;
-
-    uint32_t value = lowestBit(timers->occupied[level]), list = level * DIGITS + value;
-    timers->occupied[level] &= timers->occupied[level] - 1;
-    uint64_t digits = timers->horizon >> level * DIGIT_BITS;
-    timers->horizon = (digits - digits % DIGITS + value) << level * DIGIT_BITS;
-    uint32_t slot;
-    while ((slot = takeFirst(timers, list))) {
-        HeapNode node = {timerAt(timers, slot)->when, slot};
-        placeTimer(timers, node);
-    }
-    return 1;
-}
-
-/* Answers whether any timer has been placed; the nearest is then the heap's first. */
-ALWAYS int findPlaced(struct aeTimers *timers) {
-    while (timers->heapLength == 0)
-        if (!moveHorizon(timers)) return 0;
-    return 1;
-}
-
-/* Likewise, whether any timer waits for its deadline, be it placed or fresh. */
-ALWAYS int findNearest(struct aeTimers *timers) {
-    if (timers->heapEnd > timers->heapLength) placeFresh(timers);
-    return findPlaced(timers);
+/* Undoes it. */
+static void disarmTimer(struct aeTimers *timers, uint32_t slot) {
+    if (timers->places[slot].when == NEVER)
+        takeFromList(timerAt(timers, slot)); /* it is fresh */
+    else
+        leave(timers, slot);
 }
 
 /* Index. */
 
-/* Ids are given out in order, so the chains of eight in a row begin within a line of the cache. The
- * rest is mixed, lest some habit of a program (every hundredth timer lives long) crowd a chain. */
-static uint32_t *chainOf(struct aeTimers *timers, long long id) {
-    uint64_t mixed = ((uint64_t)id >> 3) * UINT64_C(0x9e3779b97f4a7c15);
-    return &timers->chains[(mixed ^ mixed >> 32 ^ (id & 7)) & timers->chainMask];
+/* Ids are given out in order, so the chains of 64 in a row lie side by side. The rest is mixed,
+ * lest some habit of a program (every hundredth timer lives long) crowd a chain. */
+static uint32_t *chainOf(const struct aeTimers *timers, uint32_t key) {
+    uint32_t mixed = (key >> 6) * UINT32_C(0x9e3779b9);
+    return &timers->chains[(mixed ^ mixed >> 16 ^ (key & 63)) & timers->chainMask];
+}
+
+/* Answers whether the timer in a slot has this id. Its key tells, until keys are used again; then
+ * the whole id must be looked at, which is less likely in the cache. */
+ALWAYS int hasId(const aeEventLoop *eventLoop, uint32_t slot, long long id) {
+    const struct aeTimers *timers = eventLoop->timers;
+    if (timers->places[slot].key != (uint32_t)id) return 0;
+    return eventLoop->timeEventNextId <= UINT32_MAX || timerAt(timers, slot)->id == id;
 }
 
 static void addToIndex(struct aeTimers *timers, uint32_t slot) {
-    uint32_t *chain = chainOf(timers, timers->nodes[slot].id);
-    timers->nodes[slot].chain = *chain;
+    uint32_t *chain = chainOf(timers, timers->places[slot].key);
+    linkSlot(timers, slot, *chain);
     *chain = slot;
 }
 
 /* Takes the timer with this id out of the index. Answers its slot, 0 if there is no such timer. */
-static uint32_t takeFromIndex(struct aeTimers *timers, long long id) {
-    uint32_t *link = chainOf(timers, id), slot;
-    while ((slot = *link)) {
-        TimerNode *node = &timers->nodes[slot];
-        if (node->id == id) {
-            *link = node->chain;
-            node->id = AE_DELETED_EVENT_ID;
-            return slot;
-        }
-        link = &node->chain;
+static uint32_t takeFromIndex(aeEventLoop *eventLoop, long long id) {
+    if (id < 0 || id >= eventLoop->timeEventNextId) return 0;
+    TimerPlace *places = eventLoop->timers->places;
+    uint32_t *chain = chainOf(eventLoop->timers, (uint32_t)id), slot = *chain, former = 0;
+    while (slot && !hasId(eventLoop, slot, id)) {
+        former = slot;
+        slot = places[slot].next;
     }
-    return 0;
+    if (!slot) return 0;
+    if (former)
+        places[former].next = places[slot].next;
+    else
+        *chain = places[slot].next;
+    return slot;
 }
 
 /* Memory. */
 
 /* Makes at least `count` chains. */
 static int growChains(struct aeTimers *timers, uint32_t count) {
-    size_t size = (size_t)timers->chainMask + 1;
-    if (size >= count) return AE_OK;
+    uint32_t *former = timers->chains, formerSize = former ? timers->chainMask + 1 : 0;
+    uint32_t size = formerSize ? formerSize : 1;
     while (size < count) size *= 2;
+    if (size == formerSize) return AE_OK;
 
     uint32_t *chains = resizeArray(NULL, size, sizeof(*chains));
     if (!chains) return AE_ERR;
     memset(chains, 0, size * sizeof(*chains));
-    release(timers->chains);
     timers->chains = chains;
     timers->chainMask = size - 1;
-    for (uint32_t slot = LISTS; slot < timers->slots; slot++)
-        if (timers->nodes[slot].id != AE_DELETED_EVENT_ID) addToIndex(timers, slot);
+    for (uint32_t i = 0; i < formerSize; i++) {
+        for (uint32_t slot = former[i], next; slot; slot = next) {
+            next = timers->places[slot].next;
+            addToIndex(timers, slot);
+        }
+    }
+    release(former);
     return AE_OK;
 }
 
-/* Makes room for an eighth more timers, and at least for another chunk. */
+/* Makes room for an eighth more timers, and at least for another chunk. All winners get new places,
+ * so every group is decided anew. */
 static int growArrays(struct aeTimers *timers) {
-    uint32_t capacity = timers->capacity;
-    if (capacity > UINT32_MAX / 2) {
-        errno = ENOMEM; /* slots would overflow */
+    const TimerPlace empty = {NEVER, 0, 0, 0, 0};
+    uint32_t groups = timers->top / GROUP;
+    groups += groups / 8 > 10 ? groups / 8 : 10;
+    uint32_t capacity = groups * (GROUP - 1) + 1, top = groups * GROUP;
+    if (capacity > MOST_TIMERS) {
+        errno = ENOMEM;
         return AE_ERR;
     }
-    capacity += capacity / 8 > CHUNK_TIMERS ? capacity / 8 : CHUNK_TIMERS;
     if (growChains(timers, capacity) == AE_ERR) return AE_ERR;
-    TimerNode *nodes = resizeArray(timers->nodes, LISTS + (size_t)capacity, sizeof(*nodes));
-    if (!nodes) return AE_ERR;
-    timers->nodes = nodes;
-    HeapNode *heap = resizeArray(timers->heap, capacity, sizeof(*heap));
-    if (!heap) return AE_ERR;
-    timers->heap = heap;
-    aeTimeEvent **chunks = resizeArray(timers->chunks, capacity / CHUNK_TIMERS, sizeof(*chunks));
+    aeTimeEvent **chunks =
+        resizeArray(timers->chunks, capacity / CHUNK_TIMERS + 1, sizeof(*chunks));
     if (!chunks) return AE_ERR;
     timers->chunks = chunks;
+    TimerPlace *places = resizeArray(timers->places, (size_t)top + 1, sizeof(*places));
+    if (!places) return AE_ERR;
+    timers->places = places;
+
+    for (uint32_t place = timers->capacity; place <= top; place++) places[place] = empty;
     timers->capacity = capacity;
+    timers->top = top;
+    for (uint32_t place = 0; place < top; place += GROUP) decide(timers, place);
     return AE_OK;
 }
 
-/* Makes spare timers. */
+/* Makes spare slots. */
 static int growTimers(struct aeTimers *timers) {
-    const TimerNode unused = {AE_DELETED_EVENT_ID, 0, 0, 0, 0, 0, 0};
     uint32_t first = timers->slots, end = first + CHUNK_TIMERS;
-    if (end - LISTS > timers->capacity && growArrays(timers) == AE_ERR) return AE_ERR;
+    if (end > timers->capacity && growArrays(timers) == AE_ERR) return AE_ERR;
     aeTimeEvent *chunk = resizeArray(NULL, CHUNK_TIMERS, sizeof(*chunk));
     if (!chunk) return AE_ERR;
-    timers->chunks[(first - LISTS) / CHUNK_TIMERS] = chunk;
+    timers->chunks[first / CHUNK_TIMERS] = chunk;
     timers->slots = end;
+    timers->spare = first ? first : 1;
     for (uint32_t slot = first; slot < end; slot++) {
-        timers->nodes[slot] = unused;
-        timers->nodes[slot].next = slot + 1;
+        chunk[slot - first].refcount = (int)slot;
+        linkSlot(timers, slot, slot && slot + 1 < end ? slot + 1 : 0);
     }
-    timers->nodes[end - 1].next = 0;
-    timers->spare = first;
     return AE_OK;
 }
 
 static void freeTimers(struct aeTimers *timers) {
     if (!timers) return;
-    for (uint32_t slot = LISTS; slot < timers->slots; slot += CHUNK_TIMERS)
-        release(timers->chunks[(slot - LISTS) / CHUNK_TIMERS]);
+    for (uint32_t slot = 0; slot < timers->slots; slot += CHUNK_TIMERS)
+        release(timers->chunks[slot / CHUNK_TIMERS]);
     release(timers->chunks);
     release(timers->chains);
-    release(timers->nodes);
-    release(timers->heap);
+    release(timers->places);
     release(timers);
 }
 
@@ -709,22 +644,21 @@ static struct aeTimers *newTimers(void) {
     struct aeTimers *timers = allocate(sizeof(*timers));
     if (!timers) return NULL;
     memset(timers, 0, sizeof(*timers));
+    for (int list = 0; list < LISTS; list++)
+        timers->lists[list].prev = timers->lists[list].next = &timers->lists[list];
     if (growArrays(timers) == AE_ERR) {
         freeTimers(timers);
         return NULL;
     }
-    timers->slots = LISTS;
-    for (uint32_t list = 0; list < LISTS; list++)
-        timers->nodes[list].prev = timers->nodes[list].next = list;
     return timers;
 }
 
 /* Answers some timer that exists, NULL if none does. */
 static aeTimeEvent *anyTimer(struct aeTimers *timers) {
-    if (findPlaced(timers) || timers->heapEnd > 0) return timerAt(timers, timers->heap[0].slot);
-    for (uint32_t list = RUNNING; list < LISTS; list++)
-        if (!isEmpty(timers, list)) return timerAt(timers, timers->nodes[list].next);
-    return NULL;
+    if (nearestDeadline(timers) != NEVER) return timerAt(timers, timers->places[timers->top].key);
+    aeTimeEvent *timer = NULL;
+    for (int list = 0; list < LISTS && !timer; list++) timer = firstOf(timers, list);
+    return timer;
 }
 
 /* The life of a timer. */
@@ -737,27 +671,27 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
         return AE_ERR;
     }
     if (!timers->spare && growTimers(timers) == AE_ERR) return AE_ERR;
-    if (!eventLoop->timeEventHead) timers->horizon = monotonicNow(0) >> TICK_BITS;
 
     uint32_t slot = timers->spare;
-    TimerNode *node = &timers->nodes[slot];
-    timers->spare = node->next;
+    TimerPlace *place = &timers->places[slot];
+    timers->spare = place->next;
     aeTimeEvent *timer = timerAt(timers, slot);
-    timer->id = node->id = eventLoop->timeEventNextId++;
+    timer->id = eventLoop->timeEventNextId++;
     timer->when = deadlineIn(milliseconds);
     timer->timeProc = proc;
     timer->finalizerProc = finalizerProc;
     timer->clientData = clientData;
-    node->hasFinalizer = finalizerProc != NULL;
+    place->key = (uint32_t)timer->id;
+    place->hasFinalizer = finalizerProc != NULL;
     addToIndex(timers, slot);
-    armTimer(timers, slot, timer->when);
+    armTimer(timers, timer);
     if (!eventLoop->timeEventHead) eventLoop->timeEventHead = timer;
     return timer->id;
 }
 
 static void releaseTimer(aeEventLoop *eventLoop, uint32_t slot) {
     struct aeTimers *timers = eventLoop->timers;
-    timers->nodes[slot].next = timers->spare;
+    linkSlot(timers, slot, timers->spare);
     timers->spare = slot;
     if (eventLoop->timeEventHead == timerAt(timers, slot))
         eventLoop->timeEventHead = anyTimer(timers);
@@ -765,26 +699,23 @@ static void releaseTimer(aeEventLoop *eventLoop, uint32_t slot) {
 
 /* A timer that has left the index, and is in no list any more, lives on only for its finalizer. */
 static void buryTimer(aeEventLoop *eventLoop, uint32_t slot) {
-    if (eventLoop->timers->nodes[slot].hasFinalizer)
-        appendToList(eventLoop->timers, DEAD, slot);
+    if (eventLoop->timers->places[slot].hasFinalizer)
+        appendToList(eventLoop->timers, DEAD, timerAt(eventLoop->timers, slot));
     else
         releaseTimer(eventLoop, slot);
 }
 
 int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     struct aeTimers *timers = eventLoop->timers;
-    uint32_t slot = takeFromIndex(timers, id);
+    uint32_t slot = takeFromIndex(eventLoop, id);
     if (!slot) {
         errno = ENOENT;
         return AE_ERR;
     }
-    TimerNode *node = &timers->nodes[slot];
-    if (node->isRunning || node->hasFinalizer) timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
-    if (node->isRunning) return AE_OK; /* whoever runs it will bury it */
-    if (node->inHeap)
-        takeFromHeap(timers, slot);
-    else
-        takeFromList(timers, slot);
+    TimerPlace *place = &timers->places[slot];
+    if (place->isRunning || place->hasFinalizer) timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
+    if (place->isRunning) return AE_OK; /* whoever runs it will bury it */
+    disarmTimer(timers, slot);
     buryTimer(eventLoop, slot);
     return AE_OK;
 }
@@ -793,74 +724,73 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
  * the finalizers themselves delete is left for the next time, or this might never end. */
 SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    uint32_t slot;
-    while ((slot = takeFirst(timers, DEAD))) appendToList(timers, DOOMED, slot);
-    while ((slot = takeFirst(timers, DOOMED))) {
-        aeTimeEvent *timer = timerAt(timers, slot);
-        appendToList(timers, RUNNING, slot);
+    aeTimeEvent *timer;
+    while ((timer = takeFirst(timers, DEAD))) appendToList(timers, DOOMED, timer);
+    while ((timer = takeFirst(timers, DOOMED))) {
+        appendToList(timers, RUNNING, timer);
         timer->finalizerProc(eventLoop, timer->clientData);
-        takeFromList(timers, slot);
-        releaseTimer(eventLoop, slot);
+        takeFromList(timer);
+        releaseTimer(eventLoop, slotOf(timer));
     }
 }
 
-/* Calls the handler of a timer that has just been taken from the heap. */
-SELDOM void fireTimer(aeEventLoop *eventLoop, uint32_t slot) {
+/* Calls the handler of the nearest timer. To fire thousands would be to wait for memory each time:
+ * what the next one needs is fetched meanwhile. */
+SELDOM void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
+    uint32_t slot = timers->places[timers->top].key;
     aeTimeEvent *timer = timerAt(timers, slot);
-    appendToList(timers, RUNNING, slot);
-    timers->nodes[slot].isRunning = 1;
+    leave(timers, slot);
+    uint32_t nextSlot = timers->places[timers->top].key;
+    PREFETCH(timerAt(timers, nextSlot));
+    PREFETCH(chainOf(timers, timers->places[nextSlot].key));
+
+    appendToList(timers, RUNNING, timer);
+    timers->places[slot].isRunning = 1;
     int again = timer->timeProc(eventLoop, timer->id, timer->clientData);
     if (again == AE_NOMORE) aeDeleteTimeEvent(eventLoop, timer->id);
-    timers->nodes[slot].isRunning = 0;
-    takeFromList(timers, slot);
+    timers->places[slot].isRunning = 0;
+    takeFromList(timer);
 
     if (timer->id == AE_DELETED_EVENT_ID) {
         buryTimer(eventLoop, slot);
     } else {
         timer->when = deadlineIn(again);
-        armTimer(timers, slot, timer->when);
+        armTimer(timers, timer);
     }
 }
 
-/* Fires what was due at a point in time, each timer once, and answers how many. What is armed
- * meanwhile is placed by the next pass only, and does not fire in this one. A pass within a handler
+/* A pass: fires what is due by now, each timer once, and answers how many. A pass within a handler
  * is one of its own. */
-SELDOM int fireDue(aeEventLoop *eventLoop, uint64_t now) {
-    struct aeTimers *timers = eventLoop->timers;
-    int fired = 0;
-    while (findPlaced(timers) && timers->heap[0].when <= now) {
-        uint32_t slot = timers->heap[0].slot;
-        takeFromHeap(timers, slot);
-        fireTimer(eventLoop, slot);
-        fired++;
-    }
-    return fired;
-}
-
-/* A pass. */
 SELDOM int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
+    aeTimeEvent *timer;
     int fired = 0;
-    if (findNearest(timers)) {
-        uint64_t now = monotonicNow(0);
-        if (timers->heap[0].when <= now) fired = fireDue(eventLoop, now);
+    while ((timer = takeFirst(timers, FRESH))) enter(timers, slotOf(timer), timer->when);
+    if (nearestDeadline(timers) != NEVER) {
+        uint64_t outer = timers->reached, now = monotonicNow(0);
+        timers->reached = now;
+        while (nearestDeadline(timers) <= now) {
+            fireNearest(eventLoop);
+            fired++;
+        }
+        timers->reached = outer;
     }
-    if (!isEmpty(timers, DEAD) || !isEmpty(timers, DOOMED)) finalizeTimers(eventLoop);
+    if (firstOf(timers, DEAD) || firstOf(timers, DOOMED)) finalizeTimers(eventLoop);
     return fired;
 }
 
 /* Ends and finalizes all timers, and those that finalizers create meanwhile. */
 static void endTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    uint32_t slot;
+    aeTimeEvent *timer;
     /* A handler or finalizer may have been left for good, by exit or longjmp. */
-    while ((slot = takeFirst(timers, RUNNING))) {
-        TimerNode *node = &timers->nodes[slot];
-        int wasHandler = node->isRunning;
-        node->isRunning = 0;
-        if (node->id != AE_DELETED_EVENT_ID)
-            armTimer(timers, slot, timerAt(timers, slot)->when);
+    while ((timer = takeFirst(timers, RUNNING))) {
+        uint32_t slot = slotOf(timer);
+        int wasHandler = timers->places[slot].isRunning;
+        timers->places[slot].isRunning = 0;
+        if (timer->id != AE_DELETED_EVENT_ID)
+            armTimer(timers, timer);
         else if (wasHandler)
             buryTimer(eventLoop, slot);
         else
@@ -884,8 +814,10 @@ ALWAYS struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
                                      struct timeval *timeout) {
     uint64_t wait = 0;
     if (!dontWait) {
-        if (!findNearest(eventLoop->timers)) return NULL;
-        uint64_t now = monotonicNow(0), nearest = eventLoop->timers->heap[0].when;
+        uint64_t nearest = nearestDeadline(eventLoop->timers);
+        if (firstOf(eventLoop->timers, FRESH)) nearest = 0;
+        if (nearest == NEVER) return NULL;
+        uint64_t now = monotonicNow(0);
         if (nearest > now) wait = nearest - now;
         if (wait > longestWait) wait = longestWait;
     }

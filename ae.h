@@ -98,7 +98,7 @@ typedef struct aeTimeEvent {
     aeTimeProc *timeProc;
     aeEventFinalizerProc *finalizerProc;
     void *clientData;
-    struct aeTimeEvent *prev; /* private, as are next and refcount: not used any more */
+    struct aeTimeEvent *prev; /* private, as are next and refcount */
     struct aeTimeEvent *next;
     int refcount;
 } aeTimeEvent;

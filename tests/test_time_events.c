@@ -50,6 +50,22 @@ TEST(each_loop_counts_its_own_ids) {
     aeDeleteEventLoop(other);
 }
 
+TEST(ids_that_have_the_lower_half_in_common_are_told_apart) {
+    const long long high = 1LL << 32;
+    assert_int_equal(add(1000, onTime, "low"), 0);
+    assert_int_equal(aeDeleteTimeEvent(loop, high), AE_ERR);
+    loop->timeEventNextId = high;
+    assert_int_equal(add(1001, onTime, "high"), high);
+    assert_int_equal(add(1002, onTime, "next"), high + 1);
+    assert_int_equal(aeDeleteTimeEvent(loop, 1), AE_ERR);
+    assert_int_equal(aeDeleteTimeEvent(loop, 2 * high), AE_ERR);
+    assert_int_equal(aeDeleteTimeEvent(loop, 0), AE_OK);
+    assert_int_equal(aeDeleteTimeEvent(loop, 0), AE_ERR);
+    advanceClock(2000000);
+    look();
+    assertJournal("high next");
+}
+
 TEST(ids_are_never_reused) {
     for (long long id = 0; id < 500; id++) {
         assert_int_equal(add(1, neverTime, NULL), id);
@@ -1486,6 +1502,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FROZEN(ids_are_0_1_2_and_so_on),
         FROZEN(each_loop_counts_its_own_ids),
+        FROZEN(ids_that_have_the_lower_half_in_common_are_told_apart),
         FROZEN(ids_are_never_reused),
         FROZEN(a_creation_that_fails_takes_no_id),
         FROZEN(the_handler_gets_loop_id_and_client_data),

@@ -27,67 +27,65 @@ static const char *checkFiles(const aeEventLoop *eventLoop) {
     return NULL;
 }
 
-/* Where each slot was found: heap, list or spare. */
-enum { NOWHERE, IN_HEAP, IN_LIST, SPARE, MAX_SLOTS = 1 << 16 };
+/* Where each slot was found: in the tournament, in a list or spare. */
+enum { NOWHERE, COMPETING, IN_LIST, SPARE, MAX_SLOTS = 1 << 16 };
 typedef struct {
     uint8_t place[MAX_SLOTS];
     uint8_t indexed[MAX_SLOTS];
 } Found;
 
 /* A slot of a timer, which was not found before. */
-#define FIND(slot, where)                                 \
-    do {                                                  \
-        HOLDS((slot) >= LISTS && (slot) < timers->slots); \
-        HOLDS(found->place[slot] == NOWHERE);             \
-        found->place[slot] = where;                       \
+#define FIND(slot, where)                             \
+    do {                                              \
+        HOLDS((slot) >= 1 && (slot) < timers->slots); \
+        HOLDS(found->place[slot] == NOWHERE);         \
+        found->place[slot] = where;                   \
     } while (0)
 
-static const char *checkHeap(const struct aeTimers *timers, Found *found) {
-    HOLDS(timers->heapLength <= timers->heapEnd);
-    for (uint32_t place = 0; place < timers->heapEnd; place++) {
-        const HeapNode *node = &timers->heap[place];
-        FIND(node->slot, IN_HEAP);
-        HOLDS(timers->nodes[node->slot].next == place);
-        HOLDS(timerAt(timers, node->slot)->when == node->when);
-        if (place >= timers->heapLength) continue;
-        HOLDS(place == 0 || timers->heap[(place - 1) / 4].when <= node->when);
-        HOLDS(node->when >> TICK_BITS <= timers->horizon);
+static const char *checkTournament(const struct aeTimers *timers, Found *found) {
+    const TimerPlace *places = timers->places;
+    uint32_t groups = timers->top / GROUP;
+    HOLDS(timers->top == groups * GROUP);
+    HOLDS(timers->capacity == groups * (GROUP - 1) + 1);
+    for (uint32_t slot = 0; slot < timers->capacity; slot++) {
+        if (places[slot].when == NEVER) continue;
+        FIND(slot, COMPETING);
+        HOLDS(timerAt(timers, slot)->when == places[slot].when);
+        HOLDS(!places[slot].isRunning);
     }
-    return NULL;
-}
-
-/* The list of the wheel in which a tick belongs. */
-static uint32_t wheelListOf(const struct aeTimers *timers, uint64_t tick) {
-    uint32_t level = LEVELS - 1;
-    while ((tick ^ timers->horizon) >> level * DIGIT_BITS == 0) level--;
-    return level * DIGITS + (tick >> level * DIGIT_BITS & (DIGITS - 1));
-}
-
-static const char *checkList(const struct aeTimers *timers, uint32_t list, Found *found) {
-    const TimerNode *nodes = timers->nodes;
-    HOLDS(nodes[nodes[list].next].prev == list);
-    for (uint32_t slot = nodes[list].next; slot != list; slot = nodes[slot].next) {
-        FIND(slot, IN_LIST);
-        HOLDS(nodes[nodes[slot].next].prev == slot);
-        if (list < RUNNING) {
-            uint64_t tick = timerAt(timers, slot)->when >> TICK_BITS;
-            HOLDS(timers->occupied[list / DIGITS] >> list % DIGITS & 1);
-            HOLDS(tick > timers->horizon);
-            HOLDS(wheelListOf(timers, tick) == list);
+    for (uint32_t group = 0; group < groups; group++) {
+        const TimerPlace *winner = &places[timers->capacity + group];
+        int isAMember = winner->when == NEVER;
+        for (uint32_t place = group * GROUP; place < (group + 1) * GROUP; place++) {
+            HOLDS(winner->when <= places[place].when);
+            uint32_t slot = place < timers->capacity ? place : places[place].key;
+            if (slot == winner->key && places[place].when == winner->when) isAMember = 1;
         }
-        HOLDS(list == RUNNING || !nodes[slot].isRunning);
-        HOLDS(list == RUNNING || (list >= DEAD) == (nodes[slot].id == AE_DELETED_EVENT_ID));
-        HOLDS(list < DEAD || nodes[slot].hasFinalizer);
+        HOLDS(isAMember);
     }
     return NULL;
 }
 
-static const char *checkIndex(struct aeTimers *timers, Found *found) {
+static const char *checkList(const struct aeTimers *timers, int list, Found *found) {
+    const aeTimeEvent *anchor = &timers->lists[list];
+    HOLDS(anchor->next->prev == anchor);
+    for (const aeTimeEvent *timer = anchor->next; timer != anchor; timer = timer->next) {
+        uint32_t slot = slotOf(timer);
+        FIND(slot, IN_LIST);
+        HOLDS(timer->next->prev == timer);
+        HOLDS(list == RUNNING || !timers->places[slot].isRunning);
+        HOLDS(list == RUNNING || (list == FRESH) == (timer->id != AE_DELETED_EVENT_ID));
+        HOLDS(list == FRESH || list == RUNNING || timers->places[slot].hasFinalizer);
+    }
+    return NULL;
+}
+
+static const char *checkIndex(const struct aeTimers *timers, Found *found) {
     for (uint64_t i = 0; i <= timers->chainMask; i++) {
-        for (uint32_t slot = timers->chains[i]; slot; slot = timers->nodes[slot].chain) {
-            HOLDS(slot >= LISTS && slot < timers->slots);
+        for (uint32_t slot = timers->chains[i]; slot; slot = timers->places[slot].next) {
+            HOLDS(slot < timers->slots);
             HOLDS(!found->indexed[slot]);
-            HOLDS(chainOf(timers, timers->nodes[slot].id) == &timers->chains[i]);
+            HOLDS(chainOf(timers, timers->places[slot].key) == &timers->chains[i]);
             found->indexed[slot] = 1;
         }
     }
@@ -97,42 +95,42 @@ static const char *checkIndex(struct aeTimers *timers, Found *found) {
 static const char *checkSlots(const aeEventLoop *eventLoop, const Found *found) {
     const struct aeTimers *timers = eventLoop->timers;
     int headExists = 0, anyExists = 0;
-    for (uint32_t slot = LISTS; slot < timers->slots; slot++) {
-        const TimerNode *node = &timers->nodes[slot];
+    for (uint32_t slot = 1; slot < timers->slots; slot++) {
+        const TimerPlace *place = &timers->places[slot];
         const aeTimeEvent *timer = timerAt(timers, slot);
+        HOLDS(slotOf(timer) == slot);
         HOLDS(found->place[slot] != NOWHERE);
-        HOLDS(found->indexed[slot] == (node->id != AE_DELETED_EVENT_ID));
-        HOLDS(node->inHeap == (found->place[slot] == IN_HEAP));
         if (found->place[slot] == SPARE) {
-            HOLDS(node->id == AE_DELETED_EVENT_ID);
+            HOLDS(!found->indexed[slot]);
             HOLDS(timer != eventLoop->timeEventHead);
             continue;
         }
-        HOLDS(timer->id == node->id);
-        HOLDS(node->hasFinalizer == (timer->finalizerProc != NULL));
-        HOLDS(found->place[slot] != IN_HEAP || node->id != AE_DELETED_EVENT_ID);
+        HOLDS(found->indexed[slot] == (timer->id != AE_DELETED_EVENT_ID));
+        HOLDS(!found->indexed[slot] || place->key == (uint32_t)timer->id);
+        HOLDS(place->hasFinalizer == (timer->finalizerProc != NULL));
+        HOLDS(found->place[slot] != COMPETING || found->indexed[slot]);
         anyExists = 1;
         if (timer == eventLoop->timeEventHead) headExists = 1;
     }
     HOLDS(headExists == anyExists);
     HOLDS(anyExists || !eventLoop->timeEventHead);
-    HOLDS(timers->slots <= LISTS + timers->capacity);
-    HOLDS(timers->slots - LISTS <= timers->chainMask + 1);
+    HOLDS(timers->slots <= timers->capacity);
+    HOLDS(timers->capacity <= (uint64_t)timers->chainMask + 1);
     return NULL;
 }
 
 static const char *checkTimers(const aeEventLoop *eventLoop) {
     static Found foundSlots;
     Found *found = &foundSlots;
-    struct aeTimers *timers = eventLoop->timers;
+    const struct aeTimers *timers = eventLoop->timers;
     const char *wrong = NULL;
     HOLDS(timers->slots <= MAX_SLOTS);
     memset(found->place, NOWHERE, timers->slots);
     memset(found->indexed, 0, timers->slots);
-    wrong = checkHeap(timers, found);
-    for (uint32_t list = 0; list < LISTS && !wrong; list++) wrong = checkList(timers, list, found);
+    wrong = checkTournament(timers, found);
+    for (int list = 0; list < LISTS && !wrong; list++) wrong = checkList(timers, list, found);
     if (wrong) return wrong;
-    for (uint32_t slot = timers->spare; slot; slot = timers->nodes[slot].next) FIND(slot, SPARE);
+    for (uint32_t slot = timers->spare; slot; slot = timers->places[slot].next) FIND(slot, SPARE);
     wrong = checkIndex(timers, found);
     return wrong ? wrong : checkSlots(eventLoop, found);
 }

@@ -56,45 +56,47 @@ mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
     'the loop can be made too small by one'
 
 # Time events
-mutant epoll ae.c 's/putInHeap\(timers, place, timers->heap\[\(place - 1\) \/ 4\]\);/break;/' \
-    'the heap does not sift up'
-mutant epoll ae.c 's/if \(place < end\) putInHeap.*//' \
-    'the heap grows over the fresh ones'
-mutant epoll ae.c 's/if \(hole < --timers->heapEnd\)/if (--timers->heapEnd \&\& 0)/' \
-    'a gap among the fresh ones is not filled'
-mutant epoll ae.c 's/return heap\[right\]\.when < heap\[left\]\.when \? right : left;/return left;/' \
-    'the heap sifts down the wrong way'
-mutant epoll ae.c 's/uint32_t level = highestBit\(tick \^ timers->horizon\) \/ DIGIT_BITS;/uint32_t level = (highestBit(tick ^ timers->horizon) + 1) \/ DIGIT_BITS;/' \
-    'the wheel is off by one at the end of a level'
-mutant epoll ae.c 's/\(digits - digits % DIGITS \+ value\)/(digits + value)/' \
-    'the horizon moves too far'
-mutant epoll ae.c 's/while \(timers->heapLength == 0\)/if (timers->heapLength == 0)/' \
-    'the nearest timer is looked for in one list only'
-mutant epoll ae.c 's/return delay > \(UINT64_MAX - now\) \/ 1000 \? UINT64_MAX : now \+ delay \* 1000;/return now + delay * 1000;/' \
+mutant epoll ae.c 's/earlier\(places, earlier\(places, pairs\[0\], pairs\[1\]\),\s*earlier\(places, pairs\[2\], pairs\[3\]\)\)/earlier(places, pairs[0], pairs[1])/' \
+    'half of a group cannot win it'
+mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.key/best % timers->slots/' \
+    'who wins against winners is not told'
+mutant epoll ae.c 's/while \(place < timers->top && when </if (place < timers->top \&\& when </' \
+    'a nearer timer wins its first group only'
+mutant epoll ae.c 's/while \(place < timers->top && places\[above/if (place < timers->top \&\& places[above/' \
+    'a timer that leaves has left its first group only'
+mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP\) decide\(timers, place\);//' \
+    'the winners are lost when the places grow'
+mutant epoll ae.c 's/if \(former\)\s*places\[former\]\.next = places\[slot\]\.next;\s*else//' \
+    'a chain loses the timers before the one that is deleted'
+mutant epoll ae.c 's/return delay > \(NEVER - 1 - now\) \/ 1000 \? NEVER - 1 : now \+ delay \* 1000;/return now + delay * 1000;/' \
     'times do not saturate'
 mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
-mutant epoll ae.c 's/(deadlineIn\(again\);\s*)armTimer\(timers, slot, timer->when\);/$1 HeapNode node = {timer->when, slot}; placeTimer(timers, node);/' \
+mutant epoll ae.c 's/if \(timer->when > timers->reached\)/if (1)/' \
     'a pass fires what is armed in it'
-mutant epoll ae.c 's/if \(node->isRunning\) return AE_OK;.*//' \
+mutant epoll ae.c 's/if \(timers->places\[slot\]\.when == NEVER\)/if (0)/' \
+    'a fresh timer that was deleted fires'
+mutant epoll ae.c 's/if \(firstOf\(eventLoop->timers, FRESH\)\) nearest = 0;//' \
+    'the loop sleeps though a timer is due at once'
+mutant epoll ae.c 's/if \(place->isRunning\) return AE_OK;.*//' \
     'a timer is freed under its own handler'
-mutant epoll ae.c 's/ \|\| !isEmpty\(timers, DOOMED\)//' \
+mutant epoll ae.c 's/ \|\| firstOf\(timers, DOOMED\)//' \
     'a pass within a finalizer leaves the other finalizers out'
-mutant epoll ae.c 's/timer->id = AE_DELETED_EVENT_ID;/;/; s/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
+mutant epoll ae.c 's/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
     'a handler that deletes its own timer is asked again'
-mutant epoll ae.c 's/(aeTimeEvent \*timer = timerAt\(timers, slot\);\s*)appendToList\(timers, RUNNING, slot\);/$1armTimer(timers, slot, timer->when);/' \
+mutant epoll ae.c 's/(timers->places\[slot\]\.isRunning = 1;)/$1 enter(timers, slot, timer->when + 1);/; s/isRunning = 0;\s*takeFromList\(timer\);/$& leave(timers, slot);/' \
     'a nested pass runs a timer that is running'
-mutant epoll ae.c 's/while \(\(slot = takeFirst\(timers, DOOMED\)\)\)/while ((slot = timers->nodes[DOOMED].next) != DOOMED)/; s/appendToList\(timers, RUNNING, slot\);(\s*timer->finalizerProc)/$1/' \
+mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((timer = firstOf(timers, DOOMED)))/; s/appendToList\(timers, RUNNING, timer\);(\s*timer->finalizerProc)/$1/' \
     'a nested pass finalizes a second time'
-mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slot % 5 == 0) $&/' \
+mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slotOf(timer) % 5 == 0) $&/' \
     'some finalizers run twice'
-mutant epoll ae.c 's/(takeFromList\(timers, slot\);\s*)buryTimer\(eventLoop, slot\);(\s*return AE_OK;)/$1 aeTimeEvent *dead = timerAt(timers, slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); releaseTimer(eventLoop, slot);$2/' \
+mutant epoll ae.c 's/(disarmTimer\(timers, slot\);\s*)buryTimer\(eventLoop, slot\);/$1 aeTimeEvent *dead = timerAt(timers, slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); releaseTimer(eventLoop, slot);/' \
     'a finalizer runs inside of aeDeleteTimeEvent'
 mutant epoll ae.c 's/eventLoop->timeEventHead = anyTimer\(timers\);/eventLoop->timeEventHead = NULL;/' \
     'timeEventHead is NULL while timers exist'
 mutant epoll ae.c 's/finalizeTimers\(eventLoop\);\s*return fired;/if (!fired) $&/' \
     'a pass that fires does not finalize'
-mutant epoll ae.c 's/timers->heap\[0\]\.when <= now\) \{/timers->heap[0].when < now) {/' \
+mutant epoll ae.c 's/while \(nearestDeadline\(timers\) <= now\)/while (nearestDeadline(timers) < now)/' \
     'a timer that is due this very microsecond does not fire'
 
 # One iteration
