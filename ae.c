@@ -200,10 +200,21 @@ static size_t firedEntries(int slots) {
     return slots < BATCH_SIZE ? BATCH_SIZE : (size_t)slots;
 }
 
+ALWAYS int hasSlot(const aeEventLoop *eventLoop, int fd) {
+    return (unsigned)fd < (unsigned)eventLoop->nevents; /* a negative fd is a large number */
+}
+
+/* Answers whether fd may have a slot. */
+static int isInRange(const aeEventLoop *eventLoop, int fd) {
+    if (fd >= 0 && fd < eventLoop->setsize) return 1;
+    errno = fd < 0 ? EBADF : ERANGE;
+    return 0;
+}
+
 /* Makes a slot for fd. */
 SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
     /* No memory for a number that is not even open. */
-    if (fcntl(fd, F_GETFD) == -1) return AE_ERR;
+    if (!isInRange(eventLoop, fd) || fcntl(fd, F_GETFD) == -1) return AE_ERR;
 
     int setsize = eventLoop->setsize, slots = eventLoop->nevents;
     slots = slots > setsize / 2 ? setsize : slots * 2;
@@ -223,15 +234,15 @@ SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
 
 /* Answers the slot of a registered fd, NULL for any other number. */
 static aeFileEvent *findSlot(aeEventLoop *eventLoop, int fd) {
-    if (fd < 0 || fd >= eventLoop->nevents) return NULL;
-    aeFileEvent *slot = &eventLoop->events[fd];
-    return slot->mask == AE_NONE ? NULL : slot;
+    if (!hasSlot(eventLoop, fd) || eventLoop->events[fd].mask == AE_NONE) return NULL;
+    return &eventLoop->events[fd];
 }
 
 /* A barrier alone changes only the order of the handlers that an fd has. */
 SELDOM int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
+    if (!isInRange(eventLoop, fd)) return AE_ERR;
     aeFileEvent *slot = findSlot(eventLoop, fd);
-    if (!slot) {
+    if (!slot || mask & AE_BOTH) { /* a handler is missing */
         errno = EINVAL;
         return AE_ERR;
     }
@@ -242,16 +253,9 @@ SELDOM int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc,
                       void *clientData) {
     mask &= AE_BOTH | AE_BARRIER;
-    if (fd < 0 || fd >= eventLoop->setsize) {
-        errno = fd < 0 ? EBADF : ERANGE;
-        return AE_ERR;
-    }
-    if (!(mask & AE_BOTH)) return addBarrier(eventLoop, fd, mask);
-    if (!proc) {
-        errno = EINVAL;
-        return AE_ERR;
-    }
-    if (fd >= eventLoop->nevents && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
+    if (!(mask & AE_BOTH) || !proc) return addBarrier(eventLoop, fd, mask);
+    int isUsable = hasSlot(eventLoop, fd) && fd < eventLoop->setsize;
+    if (!isUsable && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
     aeFileEvent *slot = &eventLoop->events[fd];
     if (aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
@@ -267,11 +271,9 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
 }
 
 void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    aeFileEvent *slot = findSlot(eventLoop, fd);
-    if (!slot) return;
-
-    int left = slot->mask & ~mask;
-    if (mask & AE_WRITABLE) left &= ~AE_BARRIER;
+    if (!hasSlot(eventLoop, fd)) return;
+    aeFileEvent *slot = &eventLoop->events[fd];
+    int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
     /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
     int gone = slot->mask & mask & AE_BOTH;
     if (gone) aeApiDelEvent(eventLoop, fd, gone);
@@ -320,12 +322,12 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
         if (slot->born == batch) continue;
 
         int due = slot->mask & mask & AE_BOTH;
-        if (due == AE_READABLE || due == AE_WRITABLE) {
-            aeFileProc *proc = due == AE_READABLE ? slot->rfileProc : slot->wfileProc;
-            proc(eventLoop, fd, slot->clientData, mask);
-        } else if (due == AE_BOTH) {
+        if (due == AE_READABLE)
+            slot->rfileProc(eventLoop, fd, slot->clientData, mask);
+        else if (due == AE_WRITABLE)
+            slot->wfileProc(eventLoop, fd, slot->clientData, mask);
+        else if (due == AE_BOTH)
             dispatchBoth(eventLoop, fd, mask, batch);
-        }
     }
     return served;
 }

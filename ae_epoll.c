@@ -52,9 +52,9 @@ static void aeApiFree(aeEventLoop *eventLoop) {
 }
 
 ALWAYS int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
+    static const uint32_t interest[] = {0, EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT};
     aeApiState *state = eventLoop->apidata;
-    struct epoll_event event = {.data.fd = fd};
-    event.events = (mask & AE_READABLE ? EPOLLIN : 0) | (mask & AE_WRITABLE ? EPOLLOUT : 0);
+    struct epoll_event event = {.events = interest[mask & AE_BOTH], .data.u64 = (unsigned)fd};
     return epoll_ctl(state->epfd, operation, fd, &event);
 }
 
@@ -100,21 +100,27 @@ ALWAYS int waitAtMost(aeApiState *state, const struct timeval *timeout) {
     return epoll_wait(state->epfd, state->events, BATCH_SIZE, milliseconds);
 }
 
+/* What the lowest five bits of the events mean: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP. A
+ * table, since each event is translated. */
+#define MEANING(e)                                               \
+    (((EPOLLIN | EPOLLERR | EPOLLHUP) & (e) ? AE_READABLE : 0) | \
+     ((EPOLLOUT | EPOLLERR | EPOLLHUP) & (e) ? AE_WRITABLE : 0))
+#define MEANINGS_OF_4(e) MEANING(e), MEANING((e) + 1), MEANING((e) + 2), MEANING((e) + 3)
+static const int meanings[32] = {MEANINGS_OF_4(0),  MEANINGS_OF_4(4),  MEANINGS_OF_4(8),
+                                 MEANINGS_OF_4(12), MEANINGS_OF_4(16), MEANINGS_OF_4(20),
+                                 MEANINGS_OF_4(24), MEANINGS_OF_4(28)};
+
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
     int ready = timeout ? waitAtMost(state, timeout)
                         : epoll_wait(state->epfd, state->events, BATCH_SIZE, -1);
-    if (ready == -1) {
+    if (ready < 0) {
         if (errno != EINTR) aeApiPanic("epoll", "epoll_wait");
         return 0;
     }
     for (int i = 0; i < ready; i++) {
-        unsigned events = state->events[i].events;
-        int mask = AE_NONE;
-        if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) mask |= AE_READABLE;
-        if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) mask |= AE_WRITABLE;
-        eventLoop->fired[i].fd = state->events[i].data.fd;
-        eventLoop->fired[i].mask = mask;
+        eventLoop->fired[i].fd = (int)state->events[i].data.u64;
+        eventLoop->fired[i].mask = meanings[state->events[i].events & 31];
     }
     return ready;
 }
