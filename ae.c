@@ -391,7 +391,8 @@ struct aeTimers {
     aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot */
 
     uint32_t *chains; /* the first slot of each, 0 if it is empty */
-    uint32_t chainMask;
+    uint32_t chainCount;
+    uint32_t chainShift; /* leaves as many bits of a hash as number the chains, by 64 */
 
     uint64_t reached;         /* the time of the pass under way, else 0 */
     aeTimeEvent lists[LISTS]; /* their anchors */
@@ -527,11 +528,12 @@ static void disarmTimer(struct aeTimers *timers, uint32_t slot) {
 
 /* Index. */
 
-/* Ids are given out in order, so the chains of 64 in a row lie side by side. The rest is mixed,
- * lest some habit of a program (every hundredth timer lives long) crowd a chain. */
+/* Ids are given out in order, so the chains of 64 in a row lie side by side. Where, says the
+ * multiplication by the golden ratio, which spreads numbers in a row evenly; and the order of the
+ * 64 depends on it, lest some habit of a program (every 64th timer lives long) crowd a chain. */
 static uint32_t *chainOf(const struct aeTimers *timers, uint32_t key) {
-    uint32_t mixed = (key >> 6) * UINT32_C(0x9e3779b9);
-    return &timers->chains[(mixed ^ mixed >> 16 ^ (key & 63)) & timers->chainMask];
+    uint32_t hash = key / 64 * UINT32_C(0x9e3779b9);
+    return &timers->chains[(hash >> timers->chainShift) * 64 + (key ^ hash >> 8) % 64];
 }
 
 /* Answers whether the timer in a slot has this id. Its key tells, until keys are used again; then
@@ -569,17 +571,18 @@ static uint32_t takeFromIndex(aeEventLoop *eventLoop, long long id) {
 
 /* Makes at least `count` chains. */
 static int growChains(struct aeTimers *timers, uint32_t count) {
-    uint32_t *former = timers->chains, formerSize = former ? timers->chainMask + 1 : 0;
-    uint32_t size = formerSize ? formerSize : 1;
-    while (size < count) size *= 2;
-    if (size == formerSize) return AE_OK;
+    uint32_t *former = timers->chains, formerCount = timers->chainCount;
+    if (count <= formerCount) return AE_OK;
+    uint32_t newCount = 128, shift = 31;
+    while (newCount < count) newCount *= 2, shift--;
 
-    uint32_t *chains = resizeArray(NULL, size, sizeof(*chains));
+    uint32_t *chains = resizeArray(NULL, newCount, sizeof(*chains));
     if (!chains) return AE_ERR;
-    memset(chains, 0, size * sizeof(*chains));
+    memset(chains, 0, newCount * sizeof(*chains));
     timers->chains = chains;
-    timers->chainMask = size - 1;
-    for (uint32_t i = 0; i < formerSize; i++) {
+    timers->chainCount = newCount;
+    timers->chainShift = shift;
+    for (uint32_t i = 0; i < formerCount; i++) {
         for (uint32_t slot = former[i], next; slot; slot = next) {
             next = timers->places[slot].next;
             addToIndex(timers, slot);

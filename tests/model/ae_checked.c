@@ -81,7 +81,7 @@ static const char *checkList(const struct aeTimers *timers, int list, Found *fou
 }
 
 static const char *checkIndex(const struct aeTimers *timers, Found *found) {
-    for (uint64_t i = 0; i <= timers->chainMask; i++) {
+    for (uint32_t i = 0; i < timers->chainCount; i++) {
         for (uint32_t slot = timers->chains[i]; slot; slot = timers->places[slot].next) {
             HOLDS(slot < timers->slots);
             HOLDS(!found->indexed[slot]);
@@ -115,7 +115,7 @@ static const char *checkSlots(const aeEventLoop *eventLoop, const Found *found) 
     HOLDS(headExists == anyExists);
     HOLDS(anyExists || !eventLoop->timeEventHead);
     HOLDS(timers->slots <= timers->capacity);
-    HOLDS(timers->capacity <= (uint64_t)timers->chainMask + 1);
+    HOLDS(timers->capacity <= timers->chainCount);
     return NULL;
 }
 
