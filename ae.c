@@ -118,9 +118,11 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
  *                    kernel as it was, on failure. events[fd].mask still holds the former bits
  *     aeApiDelEvent  takes the bits of mask away; likewise before events[fd].mask changes
- *     aeApiPoll      waits (NULL: without limit), puts what is ready into `fired`, no more than
- *                    BATCH_SIZE or `nevents`, and answers how many
+ *     aeApiPoll      waits (NULL: without limit), puts what is ready into `fired`, which has room
+ *                    for BATCH_SIZE and for `nevents`, and answers how many
  *     aeApiName      answers its name
+ *
+ * AE_BARRIER, which may be in any of these masks, means nothing to a backend.
  *
  * When the kernel turns out to have forgotten an fd that has a slot, then that fd was closed and
  * its number used again. aeApiAddEvent then sets the slot's mask to AE_NONE: the rest of what it
@@ -130,8 +132,9 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  * stay in the cache. */
 enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
-/* What is seldom done stands out of line, and what is done for each event in line. Else compilers
- * spend half of the instructions on making room for what hardly ever happens. */
+/* What is seldom done (compared with events of fds) stands out of line, and what is done for each
+ * event in line. Else compilers spend half of the instructions on making room for what hardly ever
+ * happens. */
 #ifdef __GNUC__
 #define SELDOM __attribute__((noinline)) static
 #define ALWAYS __attribute__((always_inline)) static inline
@@ -211,7 +214,7 @@ static int isInRange(const aeEventLoop *eventLoop, int fd) {
     return 0;
 }
 
-/* Makes a slot for fd. */
+/* Makes a slot for fd, if it may have one. */
 SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
     /* No memory for a number that is not even open. */
     if (!isInRange(eventLoop, fd) || fcntl(fd, F_GETFD) == -1) return AE_ERR;
@@ -238,11 +241,12 @@ static aeFileEvent *findSlot(aeEventLoop *eventLoop, int fd) {
     return &eventLoop->events[fd];
 }
 
-/* A barrier alone changes only the order of the handlers that an fd has. */
+/* A barrier alone changes only the order of the handlers that an fd has. Any other mask is here for
+ * want of a handler. */
 SELDOM int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
     if (!isInRange(eventLoop, fd)) return AE_ERR;
     aeFileEvent *slot = findSlot(eventLoop, fd);
-    if (!slot || mask & AE_BOTH) { /* a handler is missing */
+    if (!slot || mask & AE_BOTH) {
         errno = EINVAL;
         return AE_ERR;
     }
@@ -274,13 +278,13 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     if (!hasSlot(eventLoop, fd)) return;
     aeFileEvent *slot = &eventLoop->events[fd];
     int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
+    if (!(left & AE_BOTH)) left = AE_NONE;
     /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
-    int gone = slot->mask & mask & AE_BOTH;
-    if (gone) aeApiDelEvent(eventLoop, fd, gone);
+    int gone = slot->mask & ~left;
+    if (gone & AE_BOTH) aeApiDelEvent(eventLoop, fd, gone);
 
     slot->mask = left;
-    if (left & AE_BOTH) return;
-    slot->mask = AE_NONE;
+    if (left) return;
     while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
         eventLoop->maxfd--;
 }
@@ -352,22 +356,24 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  * The index finds a live timer by its id: a hash table of chains, linked through the places. A key
  * is the lower half of an id.
  *
- * Invariants: a live timer's deadline is in the place of its slot, unless it is fresh or running:
- * then NEVER is there, as for a slot without a timer. A winner's place has the earliest deadline of
- * the group, and the slot of the timer whose it is. Slot 0 has no timer, so that 0 can mean none.
+ * Invariants: a live timer is in the index. Its deadline is in the place of its slot, unless it is
+ * fresh or running: then NEVER is there, as for a slot without a timer. A winner's place has the
+ * earliest deadline of the group, and the slot whose it is, if that is not NEVER. Slot 0 has no
+ * timer, so that 0 can mean none.
  *
- * Cost: O(1) to find the nearest, O(log n) to fire it. To create or to delete a timer is O(log n)
- * at most; it is O(1) for one that does not win its group, as seven of eight do not.
+ * Cost: O(1) to find the nearest. To create, to delete and to fire a timer is O(log n) at most, a
+ * step for each group that it wins or has won; most win none. Creating one may have to make room
+ * for more, which is O(n), and takes O(1) for each of them.
  *
  * Memory is kept until the loop is deleted. Only creating a timer can fail. */
 
-enum { GROUP = 8, CHUNK_TIMERS = 64 };
+enum { GROUP_SIZE = 8, CHUNK_TIMERS = 64 };
 #define NEVER UINT64_MAX             /* later than any deadline */
-#define MOST_TIMERS (UINT32_MAX / 4) /* their slots have 30 bits */
+#define MOST_TIMERS (UINT32_MAX / 4) /* since a slot has 30 bits */
 
 /* The lists: rings of aeTimeEvents, linked by prev and next. */
 enum {
-    FRESH,   /* due since they were armed, but not in the pass that was under way then */
+    FRESH,   /* armed during a pass that has reached their deadline: the next one lets them in */
     RUNNING, /* whose handler or finalizer is being called */
     DEAD,    /* ended, waiting for their finalizer */
     DOOMED,  /* the dead whose turn has come */
@@ -376,8 +382,8 @@ enum {
 
 typedef struct {
     uint64_t when;
-    uint32_t key;           /* of the timer; for a winner, its slot */
-    uint32_t next : 30;     /* slot in the chain, or that is spare; 0 at the end */
+    uint32_t key;           /* of the timer; in a winner's place, the slot that won */
+    uint32_t next : 30;     /* the next slot in the chain, or that is spare; 0 at the end */
     uint32_t isRunning : 1; /* its handler is being called */
     uint32_t hasFinalizer : 1;
 } TimerPlace;
@@ -392,9 +398,9 @@ struct aeTimers {
 
     uint32_t *chains; /* the first slot of each, 0 if it is empty */
     uint32_t chainCount;
-    uint32_t chainShift; /* leaves as many bits of a hash as number the chains, by 64 */
+    uint32_t chainShift; /* chainCount / 64 is 1 << (32 - chainShift) */
 
-    uint64_t reached;         /* the time of the pass under way, else 0 */
+    uint64_t passTime;        /* of the pass under way, else 0 */
     aeTimeEvent lists[LISTS]; /* their anchors */
 };
 
@@ -427,7 +433,7 @@ static uint32_t slotOf(const aeTimeEvent *timer) {
 
 /* Leads from a slot to the next one of its chain, or of the spare ones. */
 static void linkSlot(struct aeTimers *timers, uint32_t slot, uint32_t next) {
-    timers->places[slot].next = next & 0x3fffffff;
+    timers->places[slot].next = next & 0x3fffffff; /* 30 bits, lest compilers warn */
 }
 
 /* Lists. */
@@ -459,9 +465,9 @@ static aeTimeEvent *takeFirst(struct aeTimers *timers, int list) {
 
 /* Tournament. */
 
-/* Answers where the winner of a place's group stands. */
-ALWAYS uint32_t above(const struct aeTimers *timers, uint32_t place) {
-    return timers->capacity + place / GROUP;
+/* Answers the place of the winner of a place's group. */
+ALWAYS uint32_t winnerOf(const struct aeTimers *timers, uint32_t place) {
+    return timers->capacity + place / GROUP_SIZE;
 }
 
 /* Answers which of two is due first; without a branch, which nobody could predict. */
@@ -472,8 +478,8 @@ ALWAYS uint32_t earlier(const TimerPlace *places, uint32_t a, uint32_t b) {
 
 /* Finds the winner of a place's group. */
 static void decide(struct aeTimers *timers, uint32_t place) {
-    TimerPlace *places = timers->places, *winner = &places[above(timers, place)];
-    uint32_t first = place - place % GROUP, pairs[4], best;
+    TimerPlace *places = timers->places, *winner = &places[winnerOf(timers, place)];
+    uint32_t first = place - place % GROUP_SIZE, pairs[4], best;
     for (uint32_t i = 0; i < 4; i++) pairs[i] = earlier(places, first + i * 2, first + i * 2 + 1);
     best =
         earlier(places, earlier(places, pairs[0], pairs[1]), earlier(places, pairs[2], pairs[3]));
@@ -481,26 +487,26 @@ static void decide(struct aeTimers *timers, uint32_t place) {
     winner->key = best < timers->capacity ? best : places[best].key;
 }
 
-/* Lets a slot compete. */
-static void enter(struct aeTimers *timers, uint32_t slot, uint64_t when) {
+/* Lets a slot take part, and win those groups in which it is the first to be due. */
+static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t when) {
     TimerPlace *places = timers->places;
     uint32_t place = slot;
     places[slot].when = when;
-    while (place < timers->top && when < places[above(timers, place)].when) {
-        place = above(timers, place);
+    while (place < timers->top && when < places[winnerOf(timers, place)].when) {
+        place = winnerOf(timers, place);
         places[place].when = when;
         places[place].key = slot;
     }
 }
 
-/* Undoes it. The groups that it has won are to be decided anew. */
-static void leave(struct aeTimers *timers, uint32_t slot) {
+/* Lets a slot take no part any more. The groups that it has won are decided anew. */
+static void leaveTournament(struct aeTimers *timers, uint32_t slot) {
     TimerPlace *places = timers->places;
     uint32_t place = slot;
     places[slot].when = NEVER;
-    while (place < timers->top && places[above(timers, place)].key == slot) {
+    while (place < timers->top && places[winnerOf(timers, place)].key == slot) {
         decide(timers, place);
-        place = above(timers, place);
+        place = winnerOf(timers, place);
     }
 }
 
@@ -512,28 +518,28 @@ ALWAYS uint64_t nearestDeadline(const struct aeTimers *timers) {
 /* Lets a timer wait for its deadline. Should that be due in the pass under way, it waits for the
  * next pass: else handlers could make this one last for ever. */
 static void armTimer(struct aeTimers *timers, aeTimeEvent *timer) {
-    if (timer->when > timers->reached)
-        enter(timers, slotOf(timer), timer->when);
+    if (timer->when > timers->passTime)
+        enterTournament(timers, slotOf(timer), timer->when);
     else
         appendToList(timers, FRESH, timer);
 }
 
-/* Undoes it. */
+/* Ends the wait of a timer that is not running. */
 static void disarmTimer(struct aeTimers *timers, uint32_t slot) {
     if (timers->places[slot].when == NEVER)
         takeFromList(timerAt(timers, slot)); /* it is fresh */
     else
-        leave(timers, slot);
+        leaveTournament(timers, slot);
 }
 
 /* Index. */
 
-/* Ids are given out in order, so the chains of 64 in a row lie side by side. Where, says the
- * multiplication by the golden ratio, which spreads numbers in a row evenly; and the order of the
- * 64 depends on it, lest some habit of a program (every 64th timer lives long) crowd a chain. */
+/* Ids are given out in order, so 64 in a row have their chains side by side. Which 64 chains is
+ * found by multiplying with the golden ratio, which spreads numbers in a row evenly. The order
+ * among them differs from one 64 to the next, lest every 64th timer meet in the same chains. */
 static uint32_t *chainOf(const struct aeTimers *timers, uint32_t key) {
     uint32_t hash = key / 64 * UINT32_C(0x9e3779b9);
-    return &timers->chains[(hash >> timers->chainShift) * 64 + (key ^ hash >> 8) % 64];
+    return &timers->chains[(hash >> timers->chainShift) * 64 + (key ^ hash >> 16) % 64];
 }
 
 /* Answers whether the timer in a slot has this id. Its key tells, until keys are used again; then
@@ -592,13 +598,13 @@ static int growChains(struct aeTimers *timers, uint32_t count) {
     return AE_OK;
 }
 
-/* Makes room for an eighth more timers, and at least for another chunk. All winners get new places,
- * so every group is decided anew. */
+/* Makes room for an eighth more timers, and at least for another chunk, which 10 groups have. All
+ * winners get new places, so every group is decided anew. */
 static int growArrays(struct aeTimers *timers) {
     const TimerPlace empty = {NEVER, 0, 0, 0, 0};
-    uint32_t groups = timers->top / GROUP;
+    uint32_t groups = timers->top / GROUP_SIZE;
     groups += groups / 8 > 10 ? groups / 8 : 10;
-    uint32_t capacity = groups * (GROUP - 1) + 1, top = groups * GROUP;
+    uint32_t capacity = groups * (GROUP_SIZE - 1) + 1, top = groups * GROUP_SIZE;
     if (capacity > MOST_TIMERS) {
         errno = ENOMEM;
         return AE_ERR;
@@ -615,7 +621,7 @@ static int growArrays(struct aeTimers *timers) {
     for (uint32_t place = timers->capacity; place <= top; place++) places[place] = empty;
     timers->capacity = capacity;
     timers->top = top;
-    for (uint32_t place = 0; place < top; place += GROUP) decide(timers, place);
+    for (uint32_t place = 0; place < top; place += GROUP_SIZE) decide(timers, place);
     return AE_OK;
 }
 
@@ -694,7 +700,7 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
     return timer->id;
 }
 
-static void releaseTimer(aeEventLoop *eventLoop, uint32_t slot) {
+static void spareTimer(aeEventLoop *eventLoop, uint32_t slot) {
     struct aeTimers *timers = eventLoop->timers;
     linkSlot(timers, slot, timers->spare);
     timers->spare = slot;
@@ -707,7 +713,7 @@ static void buryTimer(aeEventLoop *eventLoop, uint32_t slot) {
     if (eventLoop->timers->places[slot].hasFinalizer)
         appendToList(eventLoop->timers, DEAD, timerAt(eventLoop->timers, slot));
     else
-        releaseTimer(eventLoop, slot);
+        spareTimer(eventLoop, slot);
 }
 
 int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
@@ -735,20 +741,22 @@ SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
         appendToList(timers, RUNNING, timer);
         timer->finalizerProc(eventLoop, timer->clientData);
         takeFromList(timer);
-        releaseTimer(eventLoop, slotOf(timer));
+        spareTimer(eventLoop, slotOf(timer));
     }
 }
 
-/* Calls the handler of the nearest timer. To fire thousands would be to wait for memory each time:
- * what the next one needs is fetched meanwhile. */
+/* Calls the handler of the nearest timer. Meanwhile the memory that the next one needs comes into
+ * the cache; else, with thousands due, each would wait for its own. */
 SELDOM void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t slot = timers->places[timers->top].key;
     aeTimeEvent *timer = timerAt(timers, slot);
-    leave(timers, slot);
-    uint32_t nextSlot = timers->places[timers->top].key;
-    PREFETCH(timerAt(timers, nextSlot));
-    PREFETCH(chainOf(timers, timers->places[nextSlot].key));
+    leaveTournament(timers, slot);
+    if (nearestDeadline(timers) != NEVER) {
+        uint32_t nextSlot = timers->places[timers->top].key;
+        PREFETCH(timerAt(timers, nextSlot));
+        PREFETCH(chainOf(timers, timers->places[nextSlot].key));
+    }
 
     appendToList(timers, RUNNING, timer);
     timers->places[slot].isRunning = 1;
@@ -771,15 +779,15 @@ SELDOM int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     aeTimeEvent *timer;
     int fired = 0;
-    while ((timer = takeFirst(timers, FRESH))) enter(timers, slotOf(timer), timer->when);
+    while ((timer = takeFirst(timers, FRESH))) enterTournament(timers, slotOf(timer), timer->when);
     if (nearestDeadline(timers) != NEVER) {
-        uint64_t outer = timers->reached, now = monotonicNow(0);
-        timers->reached = now;
+        uint64_t outer = timers->passTime, now = monotonicNow(0);
+        timers->passTime = now;
         while (nearestDeadline(timers) <= now) {
             fireNearest(eventLoop);
             fired++;
         }
-        timers->reached = outer;
+        timers->passTime = outer;
     }
     if (firstOf(timers, DEAD) || firstOf(timers, DOOMED)) finalizeTimers(eventLoop);
     return fired;
@@ -799,7 +807,7 @@ static void endTimers(aeEventLoop *eventLoop) {
         else if (wasHandler)
             buryTimer(eventLoop, slot);
         else
-            releaseTimer(eventLoop, slot);
+            spareTimer(eventLoop, slot);
     }
     while (eventLoop->timeEventHead) {
         if (eventLoop->timeEventHead->id != AE_DELETED_EVENT_ID)

@@ -93,7 +93,7 @@ typedef struct aeFileEvent {
 } aeFileEvent;
 
 typedef struct aeTimeEvent {
-    long long id;  /* AE_DELETED_EVENT_ID once it has ended */
+    long long id;  /* AE_DELETED_EVENT_ID when it has ended and waits for its finalizer */
     uint64_t when; /* its deadline, in microseconds of the monotonic clock */
     aeTimeProc *timeProc;
     aeEventFinalizerProc *finalizerProc;

@@ -93,7 +93,8 @@ ALWAYS int waitAtMost(aeApiState *state, const struct timeval *timeout) {
     if (!state->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
         struct timespec limit = {timeout->tv_sec, timeout->tv_usec * 1000};
         int ready = epoll_pwait2(state->epfd, state->events, BATCH_SIZE, &limit, NULL);
-        if (ready != -1 || !isRefused(state)) return ready;
+        if (ready != -1) return ready;
+        if (!isRefused(state)) return 0;
     }
 #endif
     int milliseconds = (int)(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);

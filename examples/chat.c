@@ -67,7 +67,7 @@ static void listenToNobody(aeEventLoop *loop) {
         aeDeleteFileEvent(loop, guest->fd, AE_READABLE);
 }
 
-/* A deadline takes the place of the one before. Both calls take constant time. */
+/* A deadline takes the place of the one before. Both calls cost next to nothing. */
 static int onDeadline(aeEventLoop *loop, long long id, void *clientData);
 
 static void giveTime(aeEventLoop *loop, Guest *guest, int milliseconds) {

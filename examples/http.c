@@ -46,7 +46,7 @@ static int onIdle(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Both calls take constant time, so every request can afford them. */
+/* Both calls cost next to nothing, so every request can afford them. */
 static int restartTimer(aeEventLoop *loop, Connection *c) {
     aeDeleteTimeEvent(loop, c->timer);
     c->timer = aeCreateTimeEvent(loop, idleMs, onIdle, c, NULL);

@@ -64,14 +64,25 @@ the_program_does_as_printed() {
     echo "$input" | timeout 60 "$box/program" | diff "$box/expected" -
 }
 
-# All tests of file events, and under the strictest warnings.
-the_backend_holds_the_contract() {
+# All tests of file events, and under the strictest warnings. The backend comes on stdin.
+file_events_pass_on_the_backend() {
     rm -rf build/mine && mkdir -p build/mine || return 1
-    tests/support/manual.sh doc/ae.3 "file: ae_mine.c" >build/mine/ae_mine.c || return 1
+    cat >build/mine/ae_mine.c
     ${MAKE:-make} -f tests/Makefile BACKEND=mine build/mine/test_file_events || return 1
     build/mine/test_file_events 2>&1 | tail -n 20 >"$box/said"
     cat "$box/said"
     grep -q 'PASSED' "$box/said" && ! grep -q 'FAILED' "$box/said"
+}
+
+the_backend_holds_the_contract() {
+    tests/support/manual.sh doc/ae.3 "file: ae_mine.c" | file_events_pass_on_the_backend
+}
+
+# One written for Redis's own files may count AE_BARRIER as something left to watch for.
+a_backend_that_knows_no_barrier_holds_it_too() {
+    watched='entry->fd = mask ? fd : -1;'
+    tests/support/manual.sh doc/ae.3 "file: ae_mine.c" | sed "s/entry->fd = mask &.*/$watched/" |
+        file_events_pass_on_the_backend && grep -qF "$watched" build/mine/ae_mine.c
 }
 
 make_doc_renders_both_pages_with_links_that_lead_somewhere() {
@@ -102,4 +113,5 @@ done
 command -v mandoc >/dev/null && check "make doc renders both pages, with links that lead somewhere" \
     make_doc_renders_both_pages_with_links_that_lead_somewhere
 check "the backend in ae.3 holds the contract of file events" the_backend_holds_the_contract
+check "so does one that knows nothing of AE_BARRIER" a_backend_that_knows_no_barrier_holds_it_too
 finish

@@ -206,6 +206,21 @@ TEST(events_without_a_handler_are_refused_with_EINVAL) {
     assert_int_equal(aeGetFileEvents(loop, fd), AE_NONE);
 }
 
+TEST(a_missing_handler_leaves_the_one_that_an_fd_has) {
+    int fd = newReadyPipe().out;
+    add(fd, AE_READABLE, onRead, "A");
+    errno = 0;
+    assert_int_equal(aeCreateFileEvent(loop, fd, AE_READABLE, NULL, NULL), AE_ERR);
+    assert_int_equal(errno, EINVAL);
+    look();
+    assertJournal("A.read");
+}
+
+TEST(a_barrier_for_an_fd_out_of_range_is_refused_for_its_range) {
+    assertRefused(-1, AE_BARRIER, EBADF);
+    assertRefused(SETSIZE, AE_BARRIER, ERANGE);
+}
+
 TEST(maxfd_is_the_highest_fd_with_an_event) {
     Pipe a = newPipe(), b = newPipe();
     int low = a.out < b.out ? a.out : b.out, high = a.out < b.out ? b.out : a.out;
@@ -275,6 +290,22 @@ TEST(removing_WRITABLE_removes_BARRIER_with_it) {
     add(fd, AE_WRITABLE, onWrite, "A");
     look();
     assertJournal("A.read A.write");
+}
+
+TEST(an_fd_whose_BARRIER_went_with_its_events_is_watched_no_more) {
+    add(newCopy(newPipe().out, 60), AE_READABLE, neverFile, NULL); /* so there is a poll */
+    for (int mask = AE_READABLE; mask <= AE_WRITABLE; mask <<= 1) {
+        int fds[2];
+        newSocketPair(fds);
+        add(fds[0], mask | AE_BARRIER, neverFile, NULL);
+        aeDeleteFileEvent(loop, fds[0], mask);
+        shut(fds[1]);
+        assert_int_equal(look(), 0);
+        add(fds[0], AE_READABLE, onRead, "A");
+        assert_int_equal(look(), 1);
+        assertJournal("A.read");
+        aeDeleteFileEvent(loop, fds[0], AE_READABLE);
+    }
 }
 
 TEST(removing_BARRIER_alone_keeps_the_events) {
@@ -1336,12 +1367,15 @@ int main(void) {
         WITH_LOOP(barrier_alone_is_added_to_an_fd_that_has_events),
         WITH_LOOP(an_empty_mask_changes_nothing_of_an_fd_that_has_events),
         WITH_LOOP(events_without_a_handler_are_refused_with_EINVAL),
+        WITH_LOOP(a_missing_handler_leaves_the_one_that_an_fd_has),
+        WITH_LOOP(a_barrier_for_an_fd_out_of_range_is_refused_for_its_range),
         WITH_LOOP(maxfd_is_the_highest_fd_with_an_event),
         WITH_LOOP(deleting_a_low_fd_leaves_maxfd),
         WITH_LOOP(a_deleted_event_is_not_reported),
         WITH_LOOP(deleting_one_bit_keeps_the_other),
         WITH_LOOP(the_kernel_does_not_report_a_deleted_bit_any_more),
         WITH_LOOP(removing_WRITABLE_removes_BARRIER_with_it),
+        WITH_LOOP(an_fd_whose_BARRIER_went_with_its_events_is_watched_no_more),
         WITH_LOOP(removing_BARRIER_alone_keeps_the_events),
         WITH_LOOP(removing_READABLE_keeps_BARRIER_with_WRITABLE),
         WITH_LOOP(when_neither_bit_is_left_BARRIER_goes_too),

@@ -44,9 +44,9 @@ typedef struct {
 
 static const char *checkTournament(const struct aeTimers *timers, Found *found) {
     const TimerPlace *places = timers->places;
-    uint32_t groups = timers->top / GROUP;
-    HOLDS(timers->top == groups * GROUP);
-    HOLDS(timers->capacity == groups * (GROUP - 1) + 1);
+    uint32_t groups = timers->top / GROUP_SIZE;
+    HOLDS(timers->top == groups * GROUP_SIZE);
+    HOLDS(timers->capacity == groups * (GROUP_SIZE - 1) + 1);
     for (uint32_t slot = 0; slot < timers->capacity; slot++) {
         if (places[slot].when == NEVER) continue;
         FIND(slot, COMPETING);
@@ -56,12 +56,13 @@ static const char *checkTournament(const struct aeTimers *timers, Found *found) 
     for (uint32_t group = 0; group < groups; group++) {
         const TimerPlace *winner = &places[timers->capacity + group];
         int isAMember = winner->when == NEVER;
-        for (uint32_t place = group * GROUP; place < (group + 1) * GROUP; place++) {
+        for (uint32_t place = group * GROUP_SIZE; place < (group + 1) * GROUP_SIZE; place++) {
             HOLDS(winner->when <= places[place].when);
             uint32_t slot = place < timers->capacity ? place : places[place].key;
             if (slot == winner->key && places[place].when == winner->when) isAMember = 1;
         }
         HOLDS(isAMember);
+        HOLDS(winner->when == NEVER || winner->key < timers->slots);
     }
     return NULL;
 }

@@ -44,9 +44,9 @@ mutant epoll ae.c 's/slot->mask & \(writesFirst \? AE_READABLE : AE_WRITABLE\)/1
     'a second handler is called though it was deleted'
 mutant epoll ae.c 's/int writesFirst = .*/int writesFirst = 0;/' \
     'the barrier is ignored'
-mutant epoll ae.c 's/if \(mask & AE_WRITABLE\) left &= ~AE_BARRIER;//' \
+mutant epoll ae.c 's/mask & AE_WRITABLE \? AE_BARRIER : AE_NONE/0/' \
     'the barrier outlives the write handler'
-mutant epoll ae.c 's/slot->mask = AE_NONE;\n    while/while/' \
+mutant epoll ae.c 's/if \(!\(left & AE_BOTH\)\) left = AE_NONE;//' \
     'the barrier outlives both handlers'
 mutant epoll ae.c 's/eventLoop->maxfd--;/break;/' \
     'maxfd is not lowered'
@@ -62,9 +62,9 @@ mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.key/best 
     'who wins against winners is not told'
 mutant epoll ae.c 's/while \(place < timers->top && when </if (place < timers->top \&\& when </' \
     'a nearer timer wins its first group only'
-mutant epoll ae.c 's/while \(place < timers->top && places\[above/if (place < timers->top \&\& places[above/' \
+mutant epoll ae.c 's/while \(place < timers->top && places\[winnerOf/if (place < timers->top \&\& places[winnerOf/' \
     'a timer that leaves has left its first group only'
-mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP\) decide\(timers, place\);//' \
+mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP_SIZE\) decide\(timers, place\);//' \
     'the winners are lost when the places grow'
 mutant epoll ae.c 's/if \(former\)\s*places\[former\]\.next = places\[slot\]\.next;\s*else//' \
     'a chain loses the timers before the one that is deleted'
@@ -72,7 +72,7 @@ mutant epoll ae.c 's/return delay > \(NEVER - 1 - now\) \/ 1000 \? NEVER - 1 : n
     'times do not saturate'
 mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
-mutant epoll ae.c 's/if \(timer->when > timers->reached\)/if (1)/' \
+mutant epoll ae.c 's/if \(timer->when > timers->passTime\)/if (1)/' \
     'a pass fires what is armed in it'
 mutant epoll ae.c 's/if \(timers->places\[slot\]\.when == NEVER\)/if (0)/' \
     'a fresh timer that was deleted fires'
@@ -84,13 +84,13 @@ mutant epoll ae.c 's/ \|\| firstOf\(timers, DOOMED\)//' \
     'a pass within a finalizer leaves the other finalizers out'
 mutant epoll ae.c 's/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
     'a handler that deletes its own timer is asked again'
-mutant epoll ae.c 's/(timers->places\[slot\]\.isRunning = 1;)/$1 enter(timers, slot, timer->when + 1);/; s/isRunning = 0;\s*takeFromList\(timer\);/$& leave(timers, slot);/' \
+mutant epoll ae.c 's/(timers->places\[slot\]\.isRunning = 1;)/$1 enterTournament(timers, slot, timer->when + 1);/; s/isRunning = 0;\s*takeFromList\(timer\);/$& leaveTournament(timers, slot);/' \
     'a nested pass runs a timer that is running'
 mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((timer = firstOf(timers, DOOMED)))/; s/appendToList\(timers, RUNNING, timer\);(\s*timer->finalizerProc)/$1/' \
     'a nested pass finalizes a second time'
 mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slotOf(timer) % 5 == 0) $&/' \
     'some finalizers run twice'
-mutant epoll ae.c 's/(disarmTimer\(timers, slot\);\s*)buryTimer\(eventLoop, slot\);/$1 aeTimeEvent *dead = timerAt(timers, slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); releaseTimer(eventLoop, slot);/' \
+mutant epoll ae.c 's/(disarmTimer\(timers, slot\);\s*)buryTimer\(eventLoop, slot\);/$1 aeTimeEvent *dead = timerAt(timers, slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); spareTimer(eventLoop, slot);/' \
     'a finalizer runs inside of aeDeleteTimeEvent'
 mutant epoll ae.c 's/eventLoop->timeEventHead = anyTimer\(timers\);/eventLoop->timeEventHead = NULL;/' \
     'timeEventHead is NULL while timers exist'
