@@ -353,17 +353,22 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  *
  * The winner of place p's group stands in place 7k + 1 + p / 8, which is beyond that group.
  *
+ * A timer that is deleted goes from its slot's place only. Those that it has won still show it, and
+ * so a deadline that is too early. Nobody minds, until such a one gets to the top: then the groups
+ * that it has won are played anew.
+ *
  * The index finds a live timer by its id: a hash table of chains, linked through the places. A key
  * is the lower half of an id.
  *
  * Invariants: a live timer is in the index. Its deadline is in the place of its slot, unless it is
- * fresh or running: then NEVER is there, as for a slot without a timer. A winner's place has the
- * earliest deadline of the group, and the slot whose it is, if that is not NEVER. Slot 0 has no
- * timer, so that 0 can mean none.
+ * fresh or running: then NEVER is there, as for a slot without a timer. In a winner's place is a
+ * slot of the group, and a deadline that is not after any of the group's. If that slot still has
+ * that deadline, then it is the earliest. Slot 0 has no timer, so that 0 can mean none.
  *
- * Cost: O(1) to find the nearest. To create, to delete and to fire a timer is O(log n) at most, a
- * step for each group that it wins or has won; most win none. Creating one may have to make room
- * for more, which is O(n), and takes O(1) for each of them.
+ * Cost: to create a timer takes a step for each group that it wins, O(log n) at most and mostly
+ * none. To delete one is O(1), and O(log n) once more if it gets to the top. To fire one is O(log
+ * n). Now and then creating one has to make room for more, which is O(n), but O(1) for each of
+ * them.
  *
  * Memory is kept until the loop is deleted. Only creating a timer can fail. */
 
@@ -499,20 +504,22 @@ static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t whe
     }
 }
 
-/* Lets a slot take no part any more. The groups that it has won are decided anew. */
-static void leaveTournament(struct aeTimers *timers, uint32_t slot) {
+/* Decides anew the groups that a slot has won. */
+static void replay(struct aeTimers *timers, uint32_t slot) {
     TimerPlace *places = timers->places;
     uint32_t place = slot;
-    places[slot].when = NEVER;
     while (place < timers->top && places[winnerOf(timers, place)].key == slot) {
         decide(timers, place);
         place = winnerOf(timers, place);
     }
 }
 
-/* Answers the earliest deadline, NEVER if there is none. */
-ALWAYS uint64_t nearestDeadline(const struct aeTimers *timers) {
-    return timers->places[timers->top].when;
+/* Answers the earliest deadline, NEVER if there is none. Whose it is, is in the place at the top.
+ */
+ALWAYS uint64_t nearestDeadline(struct aeTimers *timers) {
+    const TimerPlace *top = &timers->places[timers->top];
+    while (timers->places[top->key].when != top->when) replay(timers, top->key);
+    return top->when;
 }
 
 /* Lets a timer wait for its deadline. Should that be due in the pass under way, it waits for the
@@ -526,10 +533,8 @@ static void armTimer(struct aeTimers *timers, aeTimeEvent *timer) {
 
 /* Ends the wait of a timer that is not running. */
 static void disarmTimer(struct aeTimers *timers, uint32_t slot) {
-    if (timers->places[slot].when == NEVER)
-        takeFromList(timerAt(timers, slot)); /* it is fresh */
-    else
-        leaveTournament(timers, slot);
+    if (timers->places[slot].when == NEVER) takeFromList(timerAt(timers, slot)); /* it is fresh */
+    timers->places[slot].when = NEVER;
 }
 
 /* Index. */
@@ -696,7 +701,7 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
     place->hasFinalizer = finalizerProc != NULL;
     addToIndex(timers, slot);
     armTimer(timers, timer);
-    if (!eventLoop->timeEventHead) eventLoop->timeEventHead = timer;
+    eventLoop->timeEventHead = timer;
     return timer->id;
 }
 
@@ -751,7 +756,7 @@ SELDOM void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t slot = timers->places[timers->top].key;
     aeTimeEvent *timer = timerAt(timers, slot);
-    leaveTournament(timers, slot);
+    timers->places[slot].when = NEVER;
     if (nearestDeadline(timers) != NEVER) {
         uint32_t nextSlot = timers->places[timers->top].key;
         PREFETCH(timerAt(timers, nextSlot));

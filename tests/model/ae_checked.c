@@ -55,11 +55,13 @@ static const char *checkTournament(const struct aeTimers *timers, Found *found) 
     }
     for (uint32_t group = 0; group < groups; group++) {
         const TimerPlace *winner = &places[timers->capacity + group];
-        int isAMember = winner->when == NEVER;
+        int isAMember = 0;
         for (uint32_t place = group * GROUP_SIZE; place < (group + 1) * GROUP_SIZE; place++) {
             HOLDS(winner->when <= places[place].when);
-            uint32_t slot = place < timers->capacity ? place : places[place].key;
-            if (slot == winner->key && places[place].when == winner->when) isAMember = 1;
+            if (place < timers->capacity)
+                isAMember |= place == winner->key;
+            else
+                isAMember |= places[place].key == winner->key && places[place].when == winner->when;
         }
         HOLDS(isAMember);
         HOLDS(winner->when == NEVER || winner->key < timers->slots);

@@ -63,7 +63,9 @@ mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.key/best 
 mutant epoll ae.c 's/while \(place < timers->top && when </if (place < timers->top \&\& when </' \
     'a nearer timer wins its first group only'
 mutant epoll ae.c 's/while \(place < timers->top && places\[winnerOf/if (place < timers->top \&\& places[winnerOf/' \
-    'a timer that leaves has left its first group only'
+    'only the first group of a timer that is gone is played anew'
+mutant epoll ae.c 's/while \(timers->places\[top->key\]\.when != top->when\) replay/if (timers->places[top->key].when != top->when) replay/' \
+    'of two deleted timers the second is taken for the nearest'
 mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP_SIZE\) decide\(timers, place\);//' \
     'the winners are lost when the places grow'
 mutant epoll ae.c 's/if \(former\)\s*places\[former\]\.next = places\[slot\]\.next;\s*else//' \
@@ -74,7 +76,7 @@ mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
 mutant epoll ae.c 's/if \(timer->when > timers->passTime\)/if (1)/' \
     'a pass fires what is armed in it'
-mutant epoll ae.c 's/if \(timers->places\[slot\]\.when == NEVER\)/if (0)/' \
+mutant epoll ae.c 's/if \(timers->places\[slot\]\.when == NEVER\) takeFromList.*//' \
     'a fresh timer that was deleted fires'
 mutant epoll ae.c 's/if \(firstOf\(eventLoop->timers, FRESH\)\) nearest = 0;//' \
     'the loop sleeps though a timer is due at once'
@@ -84,7 +86,7 @@ mutant epoll ae.c 's/ \|\| firstOf\(timers, DOOMED\)//' \
     'a pass within a finalizer leaves the other finalizers out'
 mutant epoll ae.c 's/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
     'a handler that deletes its own timer is asked again'
-mutant epoll ae.c 's/(timers->places\[slot\]\.isRunning = 1;)/$1 enterTournament(timers, slot, timer->when + 1);/; s/isRunning = 0;\s*takeFromList\(timer\);/$& leaveTournament(timers, slot);/' \
+mutant epoll ae.c 's/(timers->places\[slot\]\.isRunning = 1;)/$1 enterTournament(timers, slot, timer->when + 1);/; s/isRunning = 0;\s*takeFromList\(timer\);/$& timers->places[slot].when = NEVER;/' \
     'a nested pass runs a timer that is running'
 mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((timer = firstOf(timers, DOOMED)))/; s/appendToList\(timers, RUNNING, timer\);(\s*timer->finalizerProc)/$1/' \
     'a nested pass finalizes a second time'
