@@ -353,9 +353,8 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  *
  * The winner of place p's group stands in place 7k + 1 + p / 8, which is beyond that group.
  *
- * A timer that is deleted goes from its slot's place only. Those that it has won still show it, and
- * so a deadline that is too early. Nobody minds, until such a one gets to the top: then the groups
- * that it has won are played anew.
+ * A timer that is deleted goes from its slot's place only. The places that it has won still show
+ * its deadline. That does no harm until it gets to the top: then those groups are played anew.
  *
  * The index finds a live timer by its id: a hash table of chains, linked through the places. A key
  * is the lower half of an id.
@@ -365,10 +364,9 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  * slot of the group, and a deadline that is not after any of the group's. If that slot still has
  * that deadline, then it is the earliest. Slot 0 has no timer, so that 0 can mean none.
  *
- * Cost: to create a timer takes a step for each group that it wins, O(log n) at most and mostly
- * none. To delete one is O(1), and O(log n) once more if it gets to the top. To fire one is O(log
- * n). Now and then creating one has to make room for more, which is O(n), but O(1) for each of
- * them.
+ * Cost: to create a timer takes a step for each group that it wins: mostly none, O(log n) at most.
+ * To delete one is O(1), and O(log n) later if it gets to the top. To fire one is O(log n). Now and
+ * then creating one has to make room for more, which is O(n), but O(1) for each of them.
  *
  * Memory is kept until the loop is deleted. Only creating a timer can fail. */
 

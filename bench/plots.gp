@@ -24,16 +24,16 @@ width(i) = i == 1 ? 3 : 1.5
 pick(metric, i, column) = \
     strcol(2) eq metric && strcol(3) eq word(libraries, i) ? column(column) : NaN
 
-set terminal svg size 900,760 font "sans-serif,13" noenhanced
+set terminal svg size 1080,760 font "sans-serif,13" noenhanced
 set output dir."/timers.svg"
-set multiplot layout 2,2 title "Timers: nanoseconds, against how many are pending\n".caption \
+set multiplot layout 2,3 title "Timers: nanoseconds, against how many are pending\n".caption \
     textcolor rgb grey
 set logscale xy
 set format x "10^%T"
 set xtics 10, 10
 set key top left
-do for [metric in "create churn poll fire"] {
-    set title metric
+do for [metric in "create churn restart poll fire memory"] {
+    set title metric eq "memory" ? "memory (bytes)" : metric
     plot for [i = 1:5] dir."/timers.csv" using 1:(pick(metric, i, 4)) with linespoints \
         linecolor rgb colour(i) linewidth width(i) pointtype 7 pointsize 0.4 title word(libraries, i)
     unset key
