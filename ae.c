@@ -502,14 +502,10 @@ static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t whe
     }
 }
 
-/* Decides anew the groups that a slot has won. */
+/* Decides anew the groups of a slot that has won them all. */
 static void replay(struct aeTimers *timers, uint32_t slot) {
-    TimerPlace *places = timers->places;
-    uint32_t place = slot;
-    while (place < timers->top && places[winnerOf(timers, place)].key == slot) {
+    for (uint32_t place = slot; place < timers->top; place = winnerOf(timers, place))
         decide(timers, place);
-        place = winnerOf(timers, place);
-    }
 }
 
 /* Answers the earliest deadline, NEVER if there is none. Whose it is, is in the place at the top.

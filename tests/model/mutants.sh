@@ -62,8 +62,6 @@ mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.key/best 
     'who wins against winners is not told'
 mutant epoll ae.c 's/while \(place < timers->top && when </if (place < timers->top \&\& when </' \
     'a nearer timer wins its first group only'
-mutant epoll ae.c 's/while \(place < timers->top && places\[winnerOf/if (place < timers->top \&\& places[winnerOf/' \
-    'only the first group of a timer that is gone is played anew'
 mutant epoll ae.c 's/while \(timers->places\[top->key\]\.when != top->when\) replay/if (timers->places[top->key].when != top->when) replay/' \
     'of two deleted timers the second is taken for the nearest'
 mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP_SIZE\) decide\(timers, place\);//' \
