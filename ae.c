@@ -482,10 +482,10 @@ ALWAYS uint32_t earlier(const TimerPlace *places, uint32_t a, uint32_t b) {
 /* Finds the winner of a place's group. */
 static void decide(struct aeTimers *timers, uint32_t place) {
     TimerPlace *places = timers->places, *winner = &places[winnerOf(timers, place)];
-    uint32_t first = place - place % GROUP_SIZE, pairs[4], best;
-    for (uint32_t i = 0; i < 4; i++) pairs[i] = earlier(places, first + i * 2, first + i * 2 + 1);
-    best =
-        earlier(places, earlier(places, pairs[0], pairs[1]), earlier(places, pairs[2], pairs[3]));
+    uint32_t p = place - place % GROUP_SIZE;
+    uint32_t left = earlier(places, earlier(places, p, p + 1), earlier(places, p + 2, p + 3));
+    uint32_t right = earlier(places, earlier(places, p + 4, p + 5), earlier(places, p + 6, p + 7));
+    uint32_t best = earlier(places, left, right);
     winner->when = places[best].when;
     winner->key = best < timers->capacity ? best : places[best].key;
 }

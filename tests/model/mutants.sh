@@ -56,7 +56,7 @@ mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
     'the loop can be made too small by one'
 
 # Time events
-mutant epoll ae.c 's/earlier\(places, earlier\(places, pairs\[0\], pairs\[1\]\),\s*earlier\(places, pairs\[2\], pairs\[3\]\)\)/earlier(places, pairs[0], pairs[1])/' \
+mutant epoll ae.c 's/best = earlier\(places, left, right\)/best = left/' \
     'half of a group cannot win it'
 mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.key/best % timers->slots/' \
     'who wins against winners is not told'
