@@ -574,6 +574,8 @@ static uint32_t takeFromIndex(aeEventLoop *eventLoop, long long id) {
 
 /* Memory. */
 
+static const TimerPlace emptyPlace = {NEVER, 0, 0, 0, 0};
+
 /* Makes at least `count` chains. */
 static int growChains(struct aeTimers *timers, uint32_t count) {
     uint32_t *former = timers->chains, formerCount = timers->chainCount;
@@ -593,14 +595,13 @@ static int growChains(struct aeTimers *timers, uint32_t count) {
             addToIndex(timers, slot);
         }
     }
-    release(former);
+    if (former) release(former);
     return AE_OK;
 }
 
 /* Makes room for an eighth more timers, and at least for another chunk, which 10 groups have. All
  * winners get new places, so every group is decided anew. */
 static int growArrays(struct aeTimers *timers) {
-    const TimerPlace empty = {NEVER, 0, 0, 0, 0};
     uint32_t groups = timers->top / GROUP_SIZE;
     groups += groups / 8 > 10 ? groups / 8 : 10;
     uint32_t capacity = groups * (GROUP_SIZE - 1) + 1, top = groups * GROUP_SIZE;
@@ -617,7 +618,7 @@ static int growArrays(struct aeTimers *timers) {
     if (!places) return AE_ERR;
     timers->places = places;
 
-    for (uint32_t place = timers->capacity; place <= top; place++) places[place] = empty;
+    for (uint32_t place = timers->capacity; place <= top; place++) places[place] = emptyPlace;
     timers->capacity = capacity;
     timers->top = top;
     for (uint32_t place = 0; place < top; place += GROUP_SIZE) decide(timers, place);
@@ -656,10 +657,13 @@ static struct aeTimers *newTimers(void) {
     memset(timers, 0, sizeof(*timers));
     for (int list = 0; list < LISTS; list++)
         timers->lists[list].prev = timers->lists[list].next = &timers->lists[list];
-    if (growArrays(timers) == AE_ERR) {
+    timers->places = allocate(sizeof(*timers->places));
+    if (!timers->places || growChains(timers, 1) == AE_ERR) {
         freeTimers(timers);
         return NULL;
     }
+    timers->places[0] = emptyPlace; /* no groups yet, so slot 0 is at the top */
+    timers->capacity = 1;
     return timers;
 }
 

@@ -78,8 +78,17 @@ run() {
     # musl's FD_SET and its like convert the fd without saying so. The emulations of kqueue and
     # event ports are written for glibc (close_range).
     musl) backends=${backends%% kqueue*} try "$1" musl-gcc musl-tools "" -Wno-sign-conversion "" ;;
-    i686) try "$1" i686-linux-gnu-gcc "gcc-i686-linux-gnu libc6-dev-i386-cross" "" "" \
-        "-Wl,--dynamic-linker=$i686/ld-linux.so.2 -Wl,-rpath,$i686" ;;
+    i686)
+        # Not every kernel of a 64-bit machine runs programs of 32 bits.
+        need i686-linux-gnu-gcc "gcc-i686-linux-gnu libc6-dev-i386-cross"
+        echo 'int main(void) { return 0; }' | i686-linux-gnu-gcc -static -x c -o $root/probe -
+        if $root/probe 2>/dev/null; then
+            try "$1" i686-linux-gnu-gcc "gcc-i686-linux-gnu libc6-dev-i386-cross" "" "" \
+                "-Wl,--dynamic-linker=$i686/ld-linux.so.2 -Wl,-rpath,$i686"
+        else
+            tryForeign "$1" i686-linux-gnu qemu-i386 "gcc-i686-linux-gnu libc6-dev-i386-cross"
+        fi
+        ;;
     aarch64) tryForeign "$1" aarch64-linux-gnu qemu-aarch64 \
         "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
     armhf) tryForeign "$1" arm-linux-gnueabihf qemu-arm \
