@@ -197,7 +197,7 @@ char *aeGetApiName(void) {
  * Each poll begins a new `batch`. A slot notes in `born` the batch during which it went from
  * AE_NONE to something: whatever that batch reports of the fd was meant for its predecessor. */
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 32 };
 
 static size_t firedEntries(int slots) {
     return slots < BATCH_SIZE ? BATCH_SIZE : (size_t)slots;
@@ -339,8 +339,8 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
 /* Servers set a timer for each connection, and nearly all of them are deleted long before they are
- * due. With many of them it is not computing that costs, but memory which is not in the cache. So
- * what it takes to find a timer and to delete it lies close together.
+ * due. With many of them it is not computing that costs, but memory which is not in the cache. So a
+ * timer is deleted without a look at its aeTimeEvent.
  *
  * A timer has a slot: a number that leads to its aeTimeEvent, and to the place of that number.
  *
@@ -356,13 +356,14 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  * A timer that is deleted goes from its slot's place only. The places that it has won still show
  * its deadline. That does no harm until it gets to the top: then those groups are played anew.
  *
- * The index finds a live timer by its id: a hash table of chains, linked through the places. A key
- * is the lower half of an id.
+ * The index finds a timer by its id: a hash table of chains of links. The place of a timer's slot
+ * has the link that comes after the one to that timer. A key is the lower half of an id.
  *
- * Invariants: a live timer is in the index. Its deadline is in the place of its slot, unless it is
- * fresh or running: then NEVER is there, as for a slot without a timer. In a winner's place is a
- * slot of the group, and a deadline that is not after any of the group's. If that slot still has
- * that deadline, then it is the earliest. Slot 0 has no timer, so that 0 can mean none.
+ * Invariants: a live timer is in the index, unless it is running. Its deadline is in the place of
+ * its slot, unless it is fresh or running: then NEVER is there, as for a slot without a timer. In a
+ * winner's place is a slot of the group, and a deadline that is not after any of the group's. If
+ * that slot still has that deadline, then it is the earliest. Slot 0 has no timer, so that 0 can
+ * mean none.
  *
  * Cost: to create a timer takes a step for each group that it wins: mostly none, O(log n) at most.
  * To delete one is O(1), and O(log n) later if it gets to the top. To fire one is O(log n). Now and
@@ -372,23 +373,30 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
 
 enum { GROUP_SIZE = 8, CHUNK_TIMERS = 64 };
 #define NEVER UINT64_MAX             /* later than any deadline */
-#define MOST_TIMERS (UINT32_MAX / 4) /* since a slot has 30 bits */
+#define MOST_TIMERS (UINT32_MAX / 8) /* since a slot has 29 bits */
 
 /* The lists: rings of aeTimeEvents, linked by prev and next. */
 enum {
-    FRESH,   /* armed during a pass that has reached their deadline: the next one lets them in */
-    RUNNING, /* whose handler or finalizer is being called */
-    DEAD,    /* ended, waiting for their finalizer */
-    DOOMED,  /* the dead whose turn has come */
+    FRESH,      /* armed during a pass that has reached their deadline: the next one lets them in */
+    RUNNING,    /* whose handler is being called */
+    DEAD,       /* ended, waiting for their finalizer */
+    DOOMED,     /* the dead whose turn has come */
+    FINALIZING, /* whose finalizer is being called */
     LISTS
 };
 
 typedef struct {
-    uint64_t when;
-    uint32_t key;           /* of the timer; in a winner's place, the slot that won */
-    uint32_t next : 30;     /* the next slot in the chain, or that is spare; 0 at the end */
-    uint32_t isRunning : 1; /* its handler is being called */
+    uint32_t key;
+    uint32_t slot : 29;   /* 0 if this leads nowhere */
+    uint32_t hasNext : 1; /* the chain may go on in the place of that slot */
+    uint32_t isFresh : 1;
     uint32_t hasFinalizer : 1;
+} TimerLink;
+
+typedef struct {
+    uint64_t when;
+    TimerLink next; /* in the chain. Its key is, in a winner's place, the slot that won; in that of
+                     * a slot without a timer, the next such slot, 0 at the end */
 } TimerPlace;
 
 struct aeTimers {
@@ -399,7 +407,7 @@ struct aeTimers {
     uint32_t spare;       /* one without a timer, 0 if there is none */
     aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot */
 
-    uint32_t *chains; /* the first slot of each, 0 if it is empty */
+    TimerLink *chains; /* the first link of each */
     uint32_t chainCount;
     uint32_t chainShift; /* chainCount / 64 is 1 << (32 - chainShift) */
 
@@ -432,11 +440,6 @@ static aeTimeEvent *timerAt(const struct aeTimers *timers, uint32_t slot) {
 /* An event's slot, which its refcount holds since nobody counts with it. */
 static uint32_t slotOf(const aeTimeEvent *timer) {
     return (uint32_t)timer->refcount;
-}
-
-/* Leads from a slot to the next one of its chain, or of the spare ones. */
-static void linkSlot(struct aeTimers *timers, uint32_t slot, uint32_t next) {
-    timers->places[slot].next = next & 0x3fffffff; /* 30 bits, lest compilers warn */
 }
 
 /* Lists. */
@@ -487,7 +490,7 @@ static void decide(struct aeTimers *timers, uint32_t place) {
     uint32_t right = earlier(places, earlier(places, p + 4, p + 5), earlier(places, p + 6, p + 7));
     uint32_t best = earlier(places, left, right);
     winner->when = places[best].when;
-    winner->key = best < timers->capacity ? best : places[best].key;
+    winner->next.key = best < timers->capacity ? best : places[best].next.key;
 }
 
 /* Lets a slot take part, and win those groups in which it is the first to be due. */
@@ -498,7 +501,7 @@ static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t whe
     while (place < timers->top && when < places[winnerOf(timers, place)].when) {
         place = winnerOf(timers, place);
         places[place].when = when;
-        places[place].key = slot;
+        places[place].next.key = slot;
     }
 }
 
@@ -508,27 +511,16 @@ static void replay(struct aeTimers *timers, uint32_t slot) {
         decide(timers, place);
 }
 
-/* Answers the earliest deadline, NEVER if there is none. Whose it is, is in the place at the top.
- */
+/* Answers the slot at the top. */
+ALWAYS uint32_t nearestSlot(const struct aeTimers *timers) {
+    return timers->places[timers->top].next.key;
+}
+
+/* Answers the earliest deadline, NEVER if there is none. Whose it is, nearestSlot tells. */
 ALWAYS uint64_t nearestDeadline(struct aeTimers *timers) {
-    const TimerPlace *top = &timers->places[timers->top];
-    while (timers->places[top->key].when != top->when) replay(timers, top->key);
+    const TimerPlace *places = timers->places, *top = &places[timers->top];
+    while (places[nearestSlot(timers)].when != top->when) replay(timers, nearestSlot(timers));
     return top->when;
-}
-
-/* Lets a timer wait for its deadline. Should that be due in the pass under way, it waits for the
- * next pass: else handlers could make this one last for ever. */
-static void armTimer(struct aeTimers *timers, aeTimeEvent *timer) {
-    if (timer->when > timers->passTime)
-        enterTournament(timers, slotOf(timer), timer->when);
-    else
-        appendToList(timers, FRESH, timer);
-}
-
-/* Ends the wait of a timer that is not running. */
-static void disarmTimer(struct aeTimers *timers, uint32_t slot) {
-    if (timers->places[slot].when == NEVER) takeFromList(timerAt(timers, slot)); /* it is fresh */
-    timers->places[slot].when = NEVER;
 }
 
 /* Index. */
@@ -536,63 +528,75 @@ static void disarmTimer(struct aeTimers *timers, uint32_t slot) {
 /* Ids are given out in order, so 64 in a row have their chains side by side. Which 64 chains is
  * found by multiplying with the golden ratio, which spreads numbers in a row evenly. The order
  * among them differs from one 64 to the next, lest every 64th timer meet in the same chains. */
-static uint32_t *chainOf(const struct aeTimers *timers, uint32_t key) {
+static TimerLink *chainOf(const struct aeTimers *timers, uint32_t key) {
     uint32_t hash = key / 64 * UINT32_C(0x9e3779b9);
     return &timers->chains[(hash >> timers->chainShift) * 64 + (key ^ hash >> 16) % 64];
 }
 
-/* Answers whether the timer in a slot has this id. Its key tells, until keys are used again; then
- * the whole id must be looked at, which is less likely in the cache. */
-ALWAYS int hasId(const aeEventLoop *eventLoop, uint32_t slot, long long id) {
-    const struct aeTimers *timers = eventLoop->timers;
-    if (timers->places[slot].key != (uint32_t)id) return 0;
-    return eventLoop->timeEventNextId <= UINT32_MAX || timerAt(timers, slot)->id == id;
+static void addLink(struct aeTimers *timers, TimerLink link) {
+    TimerLink *chain = chainOf(timers, link.key);
+    timers->places[link.slot].next = *chain;
+    link.hasNext = chain->slot != 0;
+    *chain = link;
 }
 
-static void addToIndex(struct aeTimers *timers, uint32_t slot) {
-    uint32_t *chain = chainOf(timers, timers->places[slot].key);
-    linkSlot(timers, slot, *chain);
-    *chain = slot;
+/* Answers whether a link leads to the timer with this id. Its key tells, until keys are used again;
+ * then the whole id must be looked at, which is less likely in the cache. */
+ALWAYS int leadsTo(const aeEventLoop *eventLoop, const TimerLink *link, long long id) {
+    if (link->key != (uint32_t)id) return 0;
+    return eventLoop->timeEventNextId <= UINT32_MAX ||
+           timerAt(eventLoop->timers, link->slot)->id == id;
 }
 
-/* Takes the timer with this id out of the index. Answers its slot, 0 if there is no such timer. */
-static uint32_t takeFromIndex(aeEventLoop *eventLoop, long long id) {
-    if (id < 0 || id >= eventLoop->timeEventNextId) return 0;
-    TimerPlace *places = eventLoop->timers->places;
-    uint32_t *chain = chainOf(eventLoop->timers, (uint32_t)id), slot = *chain, former = 0;
-    while (slot && !hasId(eventLoop, slot, id)) {
-        former = slot;
-        slot = places[slot].next;
-    }
-    if (!slot) return 0;
-    if (former)
-        places[former].next = places[slot].next;
+/* Answers the link to the timer with this id. If that is not in the index, this is the end of a
+ * chain: a link that leads nowhere. */
+ALWAYS TimerLink *findLink(const aeEventLoop *eventLoop, long long id) {
+    TimerLink *link = chainOf(eventLoop->timers, (uint32_t)id);
+    while (link->slot && !leadsTo(eventLoop, link, id))
+        link = &eventLoop->timers->places[link->slot].next;
+    return link;
+}
+
+static void removeLink(struct aeTimers *timers, TimerLink *link) {
+    *link = link->hasNext ? timers->places[link->slot].next : (TimerLink){0};
+}
+
+/* Lets a timer wait for its deadline. Should that be due in the pass under way, it waits for the
+ * next pass: else handlers could make this one last for ever. */
+static void armTimer(struct aeTimers *timers, uint32_t slot, aeTimeEvent *timer) {
+    TimerLink link = {.key = (uint32_t)timer->id};
+    link.slot = slot & 0x1fffffff; /* 29 bits, lest compilers warn */
+    link.isFresh = timer->when <= timers->passTime;
+    link.hasFinalizer = timer->finalizerProc != NULL;
+    addLink(timers, link);
+    if (link.isFresh)
+        appendToList(timers, FRESH, timer);
     else
-        *chain = places[slot].next;
-    return slot;
+        enterTournament(timers, slot, timer->when);
 }
 
 /* Memory. */
 
-static const TimerPlace emptyPlace = {NEVER, 0, 0, 0, 0};
+static const TimerPlace emptyPlace = {.when = NEVER};
 
 /* Makes at least `count` chains. */
 static int growChains(struct aeTimers *timers, uint32_t count) {
-    uint32_t *former = timers->chains, formerCount = timers->chainCount;
+    TimerLink *former = timers->chains;
+    uint32_t formerCount = timers->chainCount;
     if (count <= formerCount) return AE_OK;
     uint32_t newCount = 128, shift = 31;
     while (newCount < count) newCount *= 2, shift--;
 
-    uint32_t *chains = resizeArray(NULL, newCount, sizeof(*chains));
+    TimerLink *chains = resizeArray(NULL, newCount, sizeof(*chains));
     if (!chains) return AE_ERR;
     memset(chains, 0, newCount * sizeof(*chains));
     timers->chains = chains;
     timers->chainCount = newCount;
     timers->chainShift = shift;
     for (uint32_t i = 0; i < formerCount; i++) {
-        for (uint32_t slot = former[i], next; slot; slot = next) {
-            next = timers->places[slot].next;
-            addToIndex(timers, slot);
+        for (TimerLink link = former[i], next; link.slot; link = next) {
+            next = timers->places[link.slot].next;
+            addLink(timers, link);
         }
     }
     if (former) release(former);
@@ -636,7 +640,7 @@ static int growTimers(struct aeTimers *timers) {
     timers->spare = first ? first : 1;
     for (uint32_t slot = first; slot < end; slot++) {
         chunk[slot - first].refcount = (int)slot;
-        linkSlot(timers, slot, slot && slot + 1 < end ? slot + 1 : 0);
+        timers->places[slot].next.key = slot && slot + 1 < end ? slot + 1 : 0;
     }
     return AE_OK;
 }
@@ -669,7 +673,7 @@ static struct aeTimers *newTimers(void) {
 
 /* Answers some timer that exists, NULL if none does. */
 static aeTimeEvent *anyTimer(struct aeTimers *timers) {
-    if (nearestDeadline(timers) != NEVER) return timerAt(timers, timers->places[timers->top].key);
+    if (nearestDeadline(timers) != NEVER) return timerAt(timers, nearestSlot(timers));
     aeTimeEvent *timer = NULL;
     for (int list = 0; list < LISTS && !timer; list++) timer = firstOf(timers, list);
     return timer;
@@ -684,53 +688,66 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
         errno = EINVAL;
         return AE_ERR;
     }
+    /* Processors read the clock after all that they were told to read before. So that comes first,
+     * and then the memory of a slot, which may take longer. */
+    uint64_t when = deadlineIn(milliseconds);
     if (!timers->spare && growTimers(timers) == AE_ERR) return AE_ERR;
 
     uint32_t slot = timers->spare;
-    TimerPlace *place = &timers->places[slot];
-    timers->spare = place->next;
+    timers->spare = timers->places[slot].next.key;
     aeTimeEvent *timer = timerAt(timers, slot);
     timer->id = eventLoop->timeEventNextId++;
-    timer->when = deadlineIn(milliseconds);
+    timer->when = when;
     timer->timeProc = proc;
     timer->finalizerProc = finalizerProc;
     timer->clientData = clientData;
-    place->key = (uint32_t)timer->id;
-    place->hasFinalizer = finalizerProc != NULL;
-    addToIndex(timers, slot);
-    armTimer(timers, timer);
+    armTimer(timers, slot, timer);
     eventLoop->timeEventHead = timer;
     return timer->id;
 }
 
 static void spareTimer(aeEventLoop *eventLoop, uint32_t slot) {
     struct aeTimers *timers = eventLoop->timers;
-    linkSlot(timers, slot, timers->spare);
+    timers->places[slot].next.key = timers->spare;
     timers->spare = slot;
-    if (eventLoop->timeEventHead == timerAt(timers, slot))
-        eventLoop->timeEventHead = anyTimer(timers);
+    if (slotOf(eventLoop->timeEventHead) == slot) eventLoop->timeEventHead = anyTimer(timers);
 }
 
 /* A timer that has left the index, and is in no list any more, lives on only for its finalizer. */
-static void buryTimer(aeEventLoop *eventLoop, uint32_t slot) {
-    if (eventLoop->timers->places[slot].hasFinalizer)
-        appendToList(eventLoop->timers, DEAD, timerAt(eventLoop->timers, slot));
-    else
+static void buryTimer(aeEventLoop *eventLoop, uint32_t slot, int hasFinalizer) {
+    if (!hasFinalizer) {
         spareTimer(eventLoop, slot);
+        return;
+    }
+    aeTimeEvent *timer = timerAt(eventLoop->timers, slot);
+    timer->id = AE_DELETED_EVENT_ID;
+    appendToList(eventLoop->timers, DEAD, timer);
+}
+
+/* Deletes a timer whose handler is being called, if this is one: whoever calls it will bury it. */
+SELDOM int deleteRunning(struct aeTimers *timers, long long id) {
+    aeTimeEvent *anchor = &timers->lists[RUNNING], *timer = anchor->next;
+    while (timer != anchor && timer->id != id) timer = timer->next;
+    if (timer == anchor) {
+        errno = ENOENT;
+        return AE_ERR;
+    }
+    timer->id = AE_DELETED_EVENT_ID;
+    return AE_OK;
 }
 
 int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     struct aeTimers *timers = eventLoop->timers;
-    uint32_t slot = takeFromIndex(eventLoop, id);
-    if (!slot) {
+    if (id < 0 || id >= eventLoop->timeEventNextId) {
         errno = ENOENT;
         return AE_ERR;
     }
-    TimerPlace *place = &timers->places[slot];
-    if (place->isRunning || place->hasFinalizer) timerAt(timers, slot)->id = AE_DELETED_EVENT_ID;
-    if (place->isRunning) return AE_OK; /* whoever runs it will bury it */
-    disarmTimer(timers, slot);
-    buryTimer(eventLoop, slot);
+    TimerLink *link = findLink(eventLoop, id), former = *link;
+    if (!former.slot) return deleteRunning(timers, id);
+    removeLink(timers, link);
+    if (former.isFresh) takeFromList(timerAt(timers, former.slot));
+    timers->places[former.slot].when = NEVER;
+    buryTimer(eventLoop, former.slot, former.hasFinalizer);
     return AE_OK;
 }
 
@@ -741,7 +758,7 @@ SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
     aeTimeEvent *timer;
     while ((timer = takeFirst(timers, DEAD))) appendToList(timers, DOOMED, timer);
     while ((timer = takeFirst(timers, DOOMED))) {
-        appendToList(timers, RUNNING, timer);
+        appendToList(timers, FINALIZING, timer);
         timer->finalizerProc(eventLoop, timer->clientData);
         takeFromList(timer);
         spareTimer(eventLoop, slotOf(timer));
@@ -752,27 +769,21 @@ SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
  * the cache; else, with thousands due, each would wait for its own. */
 SELDOM void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    uint32_t slot = timers->places[timers->top].key;
+    uint32_t slot = nearestSlot(timers);
     aeTimeEvent *timer = timerAt(timers, slot);
+    PREFETCH(chainOf(timers, (uint32_t)timer->id));
     timers->places[slot].when = NEVER;
-    if (nearestDeadline(timers) != NEVER) {
-        uint32_t nextSlot = timers->places[timers->top].key;
-        PREFETCH(timerAt(timers, nextSlot));
-        PREFETCH(chainOf(timers, timers->places[nextSlot].key));
-    }
+    if (nearestDeadline(timers) != NEVER) PREFETCH(timerAt(timers, nearestSlot(timers)));
 
+    removeLink(timers, findLink(eventLoop, timer->id));
     appendToList(timers, RUNNING, timer);
-    timers->places[slot].isRunning = 1;
     int again = timer->timeProc(eventLoop, timer->id, timer->clientData);
-    if (again == AE_NOMORE) aeDeleteTimeEvent(eventLoop, timer->id);
-    timers->places[slot].isRunning = 0;
     takeFromList(timer);
-
-    if (timer->id == AE_DELETED_EVENT_ID) {
-        buryTimer(eventLoop, slot);
+    if (again == AE_NOMORE || timer->id == AE_DELETED_EVENT_ID) {
+        buryTimer(eventLoop, slot, timer->finalizerProc != NULL);
     } else {
         timer->when = deadlineIn(again);
-        armTimer(timers, timer);
+        armTimer(timers, slot, timer);
     }
 }
 
@@ -782,7 +793,10 @@ SELDOM int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     aeTimeEvent *timer;
     int fired = 0;
-    while ((timer = takeFirst(timers, FRESH))) enterTournament(timers, slotOf(timer), timer->when);
+    while ((timer = takeFirst(timers, FRESH))) {
+        findLink(eventLoop, timer->id)->isFresh = 0;
+        enterTournament(timers, slotOf(timer), timer->when);
+    }
     if (nearestDeadline(timers) != NEVER) {
         uint64_t outer = timers->passTime, now = monotonicNow(0);
         timers->passTime = now;
@@ -801,17 +815,9 @@ static void endTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     aeTimeEvent *timer;
     /* A handler or finalizer may have been left for good, by exit or longjmp. */
-    while ((timer = takeFirst(timers, RUNNING))) {
-        uint32_t slot = slotOf(timer);
-        int wasHandler = timers->places[slot].isRunning;
-        timers->places[slot].isRunning = 0;
-        if (timer->id != AE_DELETED_EVENT_ID)
-            armTimer(timers, timer);
-        else if (wasHandler)
-            buryTimer(eventLoop, slot);
-        else
-            spareTimer(eventLoop, slot);
-    }
+    while ((timer = takeFirst(timers, RUNNING)))
+        buryTimer(eventLoop, slotOf(timer), timer->finalizerProc != NULL);
+    while ((timer = takeFirst(timers, FINALIZING))) spareTimer(eventLoop, slotOf(timer));
     while (eventLoop->timeEventHead) {
         if (eventLoop->timeEventHead->id != AE_DELETED_EVENT_ID)
             aeDeleteTimeEvent(eventLoop, eventLoop->timeEventHead->id);

@@ -32,6 +32,7 @@ enum { NOWHERE, COMPETING, IN_LIST, SPARE, MAX_SLOTS = 1 << 16 };
 typedef struct {
     uint8_t place[MAX_SLOTS];
     uint8_t indexed[MAX_SLOTS];
+    TimerLink link[MAX_SLOTS]; /* to the slot, if it is in the index */
 } Found;
 
 /* A slot of a timer, which was not found before. */
@@ -51,7 +52,6 @@ static const char *checkTournament(const struct aeTimers *timers, Found *found) 
         if (places[slot].when == NEVER) continue;
         FIND(slot, COMPETING);
         HOLDS(timerAt(timers, slot)->when == places[slot].when);
-        HOLDS(!places[slot].isRunning);
     }
     for (uint32_t group = 0; group < groups; group++) {
         const TimerPlace *winner = &places[timers->capacity + group];
@@ -59,12 +59,13 @@ static const char *checkTournament(const struct aeTimers *timers, Found *found) 
         for (uint32_t place = group * GROUP_SIZE; place < (group + 1) * GROUP_SIZE; place++) {
             HOLDS(winner->when <= places[place].when);
             if (place < timers->capacity)
-                isAMember |= place == winner->key;
+                isAMember |= place == winner->next.key;
             else
-                isAMember |= places[place].key == winner->key && places[place].when == winner->when;
+                isAMember |= places[place].next.key == winner->next.key &&
+                             places[place].when == winner->when;
         }
         HOLDS(isAMember);
-        HOLDS(winner->when == NEVER || winner->key < timers->slots);
+        HOLDS(winner->when == NEVER || winner->next.key < timers->slots);
     }
     return NULL;
 }
@@ -76,20 +77,25 @@ static const char *checkList(const struct aeTimers *timers, int list, Found *fou
         uint32_t slot = slotOf(timer);
         FIND(slot, IN_LIST);
         HOLDS(timer->next->prev == timer);
-        HOLDS(list == RUNNING || !timers->places[slot].isRunning);
         HOLDS(list == RUNNING || (list == FRESH) == (timer->id != AE_DELETED_EVENT_ID));
-        HOLDS(list == FRESH || list == RUNNING || timers->places[slot].hasFinalizer);
+        HOLDS(list == FRESH || list == RUNNING || timer->finalizerProc);
+        HOLDS(found->indexed[slot] == (list == FRESH));
+        HOLDS(list != FRESH || found->link[slot].isFresh);
     }
     return NULL;
 }
 
 static const char *checkIndex(const struct aeTimers *timers, Found *found) {
     for (uint32_t i = 0; i < timers->chainCount; i++) {
-        for (uint32_t slot = timers->chains[i]; slot; slot = timers->places[slot].next) {
-            HOLDS(slot < timers->slots);
-            HOLDS(!found->indexed[slot]);
-            HOLDS(chainOf(timers, timers->places[slot].key) == &timers->chains[i]);
-            found->indexed[slot] = 1;
+        int mayGoOn = 1;
+        for (TimerLink link = timers->chains[i]; link.slot; link = timers->places[link.slot].next) {
+            HOLDS(link.slot < timers->slots);
+            HOLDS(!found->indexed[link.slot]);
+            HOLDS(chainOf(timers, link.key) == &timers->chains[i]);
+            HOLDS(mayGoOn);
+            mayGoOn = link.hasNext;
+            found->indexed[link.slot] = 1;
+            found->link[link.slot] = link;
         }
     }
     return NULL;
@@ -99,7 +105,7 @@ static const char *checkSlots(const aeEventLoop *eventLoop, const Found *found) 
     const struct aeTimers *timers = eventLoop->timers;
     int headExists = 0, anyExists = 0;
     for (uint32_t slot = 1; slot < timers->slots; slot++) {
-        const TimerPlace *place = &timers->places[slot];
+        const TimerLink *link = &found->link[slot];
         const aeTimeEvent *timer = timerAt(timers, slot);
         HOLDS(slotOf(timer) == slot);
         HOLDS(found->place[slot] != NOWHERE);
@@ -108,10 +114,12 @@ static const char *checkSlots(const aeEventLoop *eventLoop, const Found *found) 
             HOLDS(timer != eventLoop->timeEventHead);
             continue;
         }
-        HOLDS(found->indexed[slot] == (timer->id != AE_DELETED_EVENT_ID));
-        HOLDS(!found->indexed[slot] || place->key == (uint32_t)timer->id);
-        HOLDS(place->hasFinalizer == (timer->finalizerProc != NULL));
         HOLDS(found->place[slot] != COMPETING || found->indexed[slot]);
+        if (found->indexed[slot]) {
+            HOLDS(link->key == (uint32_t)timer->id);
+            HOLDS(link->isFresh == (found->place[slot] == IN_LIST));
+            HOLDS(link->hasFinalizer == (timer->finalizerProc != NULL));
+        }
         anyExists = 1;
         if (timer == eventLoop->timeEventHead) headExists = 1;
     }
@@ -130,12 +138,13 @@ static const char *checkTimers(const aeEventLoop *eventLoop) {
     HOLDS(timers->slots <= MAX_SLOTS);
     memset(found->place, NOWHERE, timers->slots);
     memset(found->indexed, 0, timers->slots);
-    wrong = checkTournament(timers, found);
+    wrong = checkIndex(timers, found);
+    if (!wrong) wrong = checkTournament(timers, found);
     for (int list = 0; list < LISTS && !wrong; list++) wrong = checkList(timers, list, found);
     if (wrong) return wrong;
-    for (uint32_t slot = timers->spare; slot; slot = timers->places[slot].next) FIND(slot, SPARE);
-    wrong = checkIndex(timers, found);
-    return wrong ? wrong : checkSlots(eventLoop, found);
+    for (uint32_t slot = timers->spare; slot; slot = timers->places[slot].next.key)
+        FIND(slot, SPARE);
+    return checkSlots(eventLoop, found);
 }
 
 const char *aeCheck(const aeEventLoop *eventLoop) {

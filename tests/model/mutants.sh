@@ -58,39 +58,47 @@ mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
 # Time events
 mutant epoll ae.c 's/best = earlier\(places, left, right\)/best = left/' \
     'half of a group cannot win it'
-mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.key/best % timers->slots/' \
+mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.next\.key/best % timers->slots/' \
     'who wins against winners is not told'
 mutant epoll ae.c 's/while \(place < timers->top && when </if (place < timers->top \&\& when </' \
     'a nearer timer wins its first group only'
-mutant epoll ae.c 's/while \(timers->places\[top->key\]\.when != top->when\) replay/if (timers->places[top->key].when != top->when) replay/' \
+mutant epoll ae.c 's/while (\(places\[nearestSlot\(timers\)\]\.when != top->when\) replay)/if $1/' \
     'of two deleted timers the second is taken for the nearest'
 mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP_SIZE\) decide\(timers, place\);//' \
     'the winners are lost when the places grow'
-mutant epoll ae.c 's/if \(former\)\s*places\[former\]\.next = places\[slot\]\.next;\s*else//' \
-    'a chain loses the timers before the one that is deleted'
+mutant epoll ae.c 's/link->hasNext \? timers->places\[link->slot\]\.next : //' \
+    'a chain loses the timers behind the one that is deleted'
+mutant epoll ae.c 's/link\.hasNext = chain->slot != 0;//' \
+    'a chain ends where timers are behind'
+mutant epoll ae.c 's/if \(id < 0 \|\| id >= eventLoop->timeEventNextId\)/if (0)/' \
+    'an id that never was is taken for one that has the lower half in common'
 mutant epoll ae.c 's/return delay > \(NEVER - 1 - now\) \/ 1000 \? NEVER - 1 : now \+ delay \* 1000;/return now + delay * 1000;/' \
     'times do not saturate'
 mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
-mutant epoll ae.c 's/if \(timer->when > timers->passTime\)/if (1)/' \
+mutant epoll ae.c 's/link\.isFresh = timer->when <= timers->passTime;//' \
     'a pass fires what is armed in it'
-mutant epoll ae.c 's/if \(timers->places\[slot\]\.when == NEVER\) takeFromList.*//' \
+mutant epoll ae.c 's/if \(former\.isFresh\) takeFromList.*//' \
     'a fresh timer that was deleted fires'
 mutant epoll ae.c 's/if \(firstOf\(eventLoop->timers, FRESH\)\) nearest = 0;//' \
     'the loop sleeps though a timer is due at once'
-mutant epoll ae.c 's/if \(place->isRunning\) return AE_OK;.*//' \
+mutant epoll ae.c 's/(timer->id = AE_DELETED_EVENT_ID;)(\s*return AE_OK;)/$1 timer->timeProc = NULL; takeFromList(timer); timer->prev = timer->next = timer; spareTimer(eventLoop, slotOf(timer));$2/; s/deleteRunning\(struct aeTimers \*timers, /deleteRunning(aeEventLoop *eventLoop, struct aeTimers *timers, /; s/deleteRunning\(timers, id\)/deleteRunning(eventLoop, timers, id)/' \
     'a timer is freed under its own handler'
+mutant epoll ae.c 's/return deleteRunning\(timers, id\);/return AE_ERR;/' \
+    'a timer that is running cannot be deleted'
 mutant epoll ae.c 's/ \|\| firstOf\(timers, DOOMED\)//' \
     'a pass within a finalizer leaves the other finalizers out'
-mutant epoll ae.c 's/timerAt\(timers, slot\)->id = AE_DELETED_EVENT_ID;/;/' \
+mutant epoll ae.c 's/again == AE_NOMORE \|\| timer->id == AE_DELETED_EVENT_ID/again == AE_NOMORE/' \
     'a handler that deletes its own timer is asked again'
-mutant epoll ae.c 's/(timers->places\[slot\]\.isRunning = 1;)/$1 enterTournament(timers, slot, timer->when + 1);/; s/isRunning = 0;\s*takeFromList\(timer\);/$& timers->places[slot].when = NEVER;/' \
+mutant epoll ae.c 's/timer->id = AE_DELETED_EVENT_ID;(\s*appendToList)/$1/' \
+    'a dead timer keeps its id'
+mutant epoll ae.c 's/(int again = timer->timeProc)/enterTournament(timers, slot, timer->when + 1); armTimer(timers, slot, timer); $1/; s/(clientData\);\s*)(takeFromList\(timer\);\s*if \(again)/$1 { TimerLink *link = findLink(eventLoop, timer->id); if (link->slot) removeLink(timers, link); timers->places[slot].when = NEVER; } $2/' \
     'a nested pass runs a timer that is running'
-mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((timer = firstOf(timers, DOOMED)))/; s/appendToList\(timers, RUNNING, timer\);(\s*timer->finalizerProc)/$1/' \
+mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((timer = firstOf(timers, DOOMED)))/; s/appendToList\(timers, FINALIZING, timer\);(\s*timer->finalizerProc)/$1/' \
     'a nested pass finalizes a second time'
 mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slotOf(timer) % 5 == 0) $&/' \
     'some finalizers run twice'
-mutant epoll ae.c 's/(disarmTimer\(timers, slot\);\s*)buryTimer\(eventLoop, slot\);/$1 aeTimeEvent *dead = timerAt(timers, slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); spareTimer(eventLoop, slot);/' \
+mutant epoll ae.c 's/buryTimer\(eventLoop, former\.slot, former\.hasFinalizer\);/aeTimeEvent *dead = timerAt(timers, former.slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); spareTimer(eventLoop, former.slot);/' \
     'a finalizer runs inside of aeDeleteTimeEvent'
 mutant epoll ae.c 's/eventLoop->timeEventHead = anyTimer\(timers\);/eventLoop->timeEventHead = NULL;/' \
     'timeEventHead is NULL while timers exist'
