@@ -145,6 +145,13 @@ enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
 #define PREFETCH(address) ((void)(address))
 #endif
 
+/* The time, in microseconds of a clock that never goes back. */
+static uint64_t monotonicNow(long roundingNanoseconds) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)(now.tv_nsec + roundingNanoseconds) / 1000;
+}
+
 /* A host's own backend may panic as it likes. */
 #ifndef AE_BACKEND_FILE
 /* The kernel refuses to poll, for no reason that a retry would mend. */
@@ -414,14 +421,6 @@ struct aeTimers {
     uint64_t passTime;        /* of the pass under way, else 0 */
     aeTimeEvent lists[LISTS]; /* their anchors */
 };
-
-/* Time: in microseconds of a clock that never goes back. */
-
-static uint64_t monotonicNow(long roundingNanoseconds) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)(now.tv_nsec + roundingNanoseconds) / 1000;
-}
 
 /* Rounds up, so that not even a nanosecond is missing when the deadline has come. What is due at
  * once is due now, not in the next microsecond. */
@@ -842,6 +841,7 @@ ALWAYS struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
         uint64_t now = monotonicNow(0);
         if (nearest > now) wait = nearest - now;
         if (wait > longestWait) wait = longestWait;
+        eventLoop->waitsUntil = now + wait;
     }
     timeout->tv_sec = (time_t)(wait / 1000000);
     timeout->tv_usec = (suseconds_t)(wait % 1000000);

@@ -5,6 +5,10 @@
  * - epoll_wait counts in milliseconds. epoll_pwait2 counts in nanoseconds, but is young (Linux
  *   5.11, glibc 2.35), and some sandboxes forbid what they do not know. The first refusal makes
  *   this loop go on with epoll_wait, its timeouts rounded up.
+ * - A wait that times out is late by the thread's timer slack, 50 microseconds unless changed
+ *   (PR_SET_TIMERSLACK in prctl(2)), so that the kernel can end several at once. epoll_pwait2 is
+ *   asked for that much less. The wait may then end too early, though hardly ever does: if so, it
+ *   is asked for the rest.
  * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
  *   An fd that was closed behind the loop's back, and its number used again, is added where it
  *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
@@ -13,6 +17,7 @@
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 35)
@@ -23,13 +28,23 @@
 typedef struct aeApiState {
     int epfd;
     int wholeMilliseconds; /* epoll_pwait2 was refused */
+    unsigned slack;        /* in microseconds */
     struct epoll_event events[BATCH_SIZE];
 } aeApiState;
+
+/* Who has asked for more slack than usual prefers sleep to punctuality. */
+enum { USUAL_SLACK = 50 };
+
+static unsigned timerSlack(void) {
+    int nanoseconds = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    return nanoseconds < 0 || nanoseconds > USUAL_SLACK * 1000 ? 0 : (unsigned)nanoseconds / 1000;
+}
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
     aeApiState *state = allocate(sizeof(*state));
     if (!state) return -1;
     state->wholeMilliseconds = 0;
+    state->slack = timerSlack();
     state->epfd = epoll_create1(EPOLL_CLOEXEC);
     if (state->epfd == -1) {
         release(state);
@@ -86,13 +101,29 @@ SELDOM int isRefused(aeApiState *state) {
         aeApiPanic("epoll", "epoll_pwait2");
     return state->wholeMilliseconds;
 }
+
+ALWAYS int waitMicroseconds(aeApiState *state, uint64_t microseconds) {
+    struct timespec limit = {(time_t)(microseconds / 1000000),
+                             (long)(microseconds % 1000000) * 1000};
+    return epoll_pwait2(state->epfd, state->events, BATCH_SIZE, &limit, NULL);
+}
+
+/* The slack has been taken off, and the wait timed out. */
+SELDOM int waitForTheRest(aeEventLoop *eventLoop) {
+    uint64_t now = monotonicNow(0);
+    if (now >= eventLoop->waitsUntil) return 0;
+    return waitMicroseconds(eventLoop->apidata, eventLoop->waitsUntil - now);
+}
 #endif
 
-ALWAYS int waitAtMost(aeApiState *state, const struct timeval *timeout) {
+ALWAYS int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeout) {
+    aeApiState *state = eventLoop->apidata;
 #ifdef AE_EPOLL_PWAIT2
     if (!state->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
-        struct timespec limit = {timeout->tv_sec, timeout->tv_usec * 1000};
-        int ready = epoll_pwait2(state->epfd, state->events, BATCH_SIZE, &limit, NULL);
+        uint64_t limit = (uint64_t)timeout->tv_sec * 1000000 + (uint64_t)timeout->tv_usec;
+        uint64_t slack = limit > state->slack ? state->slack : 0;
+        int ready = waitMicroseconds(state, limit - slack);
+        if (ready == 0 && slack) ready = waitForTheRest(eventLoop);
         if (ready != -1) return ready;
         if (!isRefused(state)) return 0;
     }
@@ -113,7 +144,7 @@ static const int meanings[32] = {MEANINGS_OF_4(0),  MEANINGS_OF_4(4),  MEANINGS_
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     aeApiState *state = eventLoop->apidata;
-    int ready = timeout ? waitAtMost(state, timeout)
+    int ready = timeout ? waitAtMost(eventLoop, timeout)
                         : epoll_wait(state->epfd, state->events, BATCH_SIZE, -1);
     if (ready < 0) {
         if (errno != EINTR) aeApiPanic("epoll", "epoll_wait");

@@ -225,7 +225,7 @@ static int assertDueByTheRealClock(aeEventLoop *el, long long id, void *earliest
     return AE_NOMORE;
 }
 
-TEST(a_timer_is_never_early_by_the_real_clock) {
+static void fireByTheRealClock(void) {
     enum { TIMERS = 20 };
     long long earliest[TIMERS];
     for (int i = 0; i < TIMERS; i++) {
@@ -237,6 +237,17 @@ TEST(a_timer_is_never_early_by_the_real_clock) {
     int fired = 0;
     while (fired < TIMERS) fired += iterate();
     assert_int_equal(strlen(takeJournal()), 2 * TIMERS - 1);
+}
+
+TEST(a_timer_is_never_early_by_the_real_clock) {
+    fireByTheRealClock();
+}
+
+TEST(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_taken_off) {
+    deleteLoop();
+    setTimerSlack(50000);
+    loop = aeCreateEventLoop(SETSIZE);
+    fireByTheRealClock();
 }
 
 TEST(zero_milliseconds_are_due_at_once) {
@@ -276,6 +287,110 @@ TEST(the_wait_lasts_exactly_until_the_nearest_timer) {
     } else {
         assert_int_equal(lastTimeout(), 7000);
     }
+}
+
+/* The timer slack: with epoll_pwait2, the loop asks for a wait that is shorter by so much. */
+
+static long long asked[8];
+static int waitCount;
+
+static void noteWait(long long microseconds) {
+    asked[waitCount++ % 8] = microseconds;
+}
+
+/* The kernel does as it does nearly always: lets the wait last longer by the slack. */
+static void noteLateWait(long long microseconds) {
+    noteWait(microseconds);
+    advanceClock(50);
+}
+
+static void addWithSlack(int nanoseconds, int milliseconds, void (*watcher)(long long)) {
+    if (!backendIs("epoll") || !countsMicroseconds()) SKIP("this backend has no epoll_pwait2");
+    deleteLoop();
+    setTimerSlack(nanoseconds);
+    loop = aeCreateEventLoop(SETSIZE);
+    add(milliseconds, onTime, "A");
+    waitCount = 0;
+    watchWaits(watcher);
+}
+
+TEST(a_wait_that_lasts_longer_by_the_timer_slack_ends_at_the_deadline) {
+    addWithSlack(50000, 10, noteLateWait);
+    uint64_t before = clockNow();
+    assert_int_equal(iterate(), 1);
+    assertJournal("A");
+    assert_int_equal(waitCount, 1);
+    assert_int_equal(asked[0], 9950);
+    assert_int_equal(clockNow() - before, 10000);
+}
+
+TEST(a_wait_that_ends_within_the_timer_slack_goes_on_to_the_deadline) {
+    addWithSlack(50000, 10, noteWait);
+    uint64_t before = clockNow();
+    assert_int_equal(iterate(), 1);
+    assertJournal("A");
+    assert_int_equal(waitCount, 2);
+    assert_int_equal(asked[0], 9950);
+    assert_int_equal(asked[1], 50);
+    assert_int_equal(clockNow() - before, 10000);
+}
+
+TEST(a_wait_no_longer_than_the_timer_slack_is_asked_for_whole) {
+    addWithSlack(50000, 10, noteWait);
+    advanceClock(9950);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 1);
+    assert_int_equal(asked[0], 50);
+}
+
+TEST(the_shortest_wait_without_the_timer_slack_is_one_microsecond) {
+    addWithSlack(50000, 10, noteWait);
+    advanceClock(9949);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 2);
+    assert_int_equal(asked[0], 1);
+    assert_int_equal(asked[1], 50);
+}
+
+TEST(more_timer_slack_than_usual_is_left_to_the_kernel) {
+    addWithSlack(50001, 10, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 1);
+    assert_int_equal(asked[0], 10000);
+}
+
+TEST(a_timer_slack_that_cannot_be_had_counts_as_none) {
+    addWithSlack(-1, 10, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 1);
+    assert_int_equal(asked[0], 10000);
+}
+
+TEST(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events) {
+    addWithSlack(50000, 10, noteWait);
+    failNth(PRECISE_WAIT, 2, EINTR);
+    assert_int_equal(iterate(), 0);
+    assertJournal("");
+    assert_true(hasFailed());
+    assert_int_equal(iterate(), 1);
+    assertJournal("A");
+}
+
+static int lateFd;
+
+static void writeInTheRest(long long microseconds) {
+    noteWait(microseconds);
+    if (waitCount == 2) sendByte(lateFd);
+}
+
+TEST(an_fd_that_gets_ready_in_the_rest_of_a_wait_is_served) {
+    addWithSlack(50000, 10, writeInTheRest);
+    Pipe pipe = newPipe();
+    lateFd = pipe.in;
+    assert_int_equal(aeCreateFileEvent(loop, pipe.out, AE_READABLE, onRead, "B"), AE_OK);
+    assert_int_equal(iterate(), 1);
+    assertJournal("B.read");
+    assert_int_equal(asked[1], 50);
 }
 
 TEST(a_timer_of_ten_seconds_needs_one_wait) {
@@ -694,6 +809,20 @@ TEST(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_answers) {
         assertJournal("A ~A");
         assert_null(loop->timeEventHead);
     }
+}
+
+static int deleteItselfAndTheDeleted(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    assert_int_equal(aeDeleteTimeEvent(el, id), AE_OK);
+    assert_int_equal(aeDeleteTimeEvent(el, AE_DELETED_EVENT_ID), AE_ERR);
+    assert_int_equal(errno, ENOENT);
+    return AE_NOMORE;
+}
+
+TEST(AE_DELETED_EVENT_ID_is_no_timers_id_even_in_a_timer_that_deleted_itself) {
+    add(0, deleteItselfAndTheDeleted, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A");
 }
 
 static int replaceItself(aeEventLoop *el, long long id, void *name) {
@@ -1514,10 +1643,19 @@ int main(void) {
         FROZEN(a_fraction_of_a_microsecond_takes_no_second_wait),
         FROZEN(a_repeating_timer_is_not_early_by_a_fraction_of_a_microsecond),
         WITH_LOOP(a_timer_is_never_early_by_the_real_clock),
+        WITH_LOOP(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_taken_off),
         FROZEN(zero_milliseconds_are_due_at_once),
         FROZEN(zero_milliseconds_are_due_at_once_within_a_microsecond),
         FROZEN(a_timer_that_is_overdue_fires_without_a_wait),
         FROZEN(the_wait_lasts_exactly_until_the_nearest_timer),
+        FROZEN(a_wait_that_lasts_longer_by_the_timer_slack_ends_at_the_deadline),
+        FROZEN(a_wait_that_ends_within_the_timer_slack_goes_on_to_the_deadline),
+        FROZEN(a_wait_no_longer_than_the_timer_slack_is_asked_for_whole),
+        FROZEN(the_shortest_wait_without_the_timer_slack_is_one_microsecond),
+        FROZEN(more_timer_slack_than_usual_is_left_to_the_kernel),
+        FROZEN(a_timer_slack_that_cannot_be_had_counts_as_none),
+        FROZEN(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events),
+        FROZEN(an_fd_that_gets_ready_in_the_rest_of_a_wait_is_served),
         FROZEN(a_timer_of_ten_seconds_needs_one_wait),
         FROZEN(any_timer_up_to_weeks_needs_one_wait_whenever_it_is_set),
         FROZEN(without_timers_the_wait_has_no_limit),
@@ -1554,6 +1692,7 @@ int main(void) {
         FROZEN(a_handler_can_delete_a_timer_that_fired_before_it_in_the_pass),
         FROZEN(a_handler_cannot_delete_a_timer_that_ended_before_it_in_the_pass),
         FROZEN(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_answers),
+        FROZEN(AE_DELETED_EVENT_ID_is_no_timers_id_even_in_a_timer_that_deleted_itself),
         FROZEN(a_timer_that_deletes_itself_may_create_its_successor),
         FROZEN(memory_does_not_grow_with_timers_that_have_ended),
         FROZEN(memory_does_not_grow_with_timers_that_were_deleted),

@@ -63,6 +63,8 @@ int supportPipe2(int ends[2], int flags);
 
 #ifdef __linux__
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+int supportTimerSlack(void);
 int supportEpollCreate1(int flags);
 int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event);
 int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds);
@@ -123,6 +125,7 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
 #define chmod(path, mode) supportChmod(path, mode)
 #define unlink(path) supportUnlink(path)
 #define stat(path, status) supportStat(path, status)
+#define prctl(option, a, b, c, d) supportTimerSlack()
 #define epoll_create1(flags) supportEpollCreate1(flags)
 #define epoll_ctl(epfd, operation, fd, event) supportEpollCtl(epfd, operation, fd, event)
 #define epoll_wait(epfd, events, room, milliseconds) \

@@ -140,6 +140,7 @@ static struct timespec frozenNow;
 static _Atomic long long latestTimeout;
 static atomic_int largestBatch;
 static void (*waitWatcher)(long long microseconds);
+static int timerSlack;
 static uint64_t chance;
 
 int openFds(void) {
@@ -161,6 +162,8 @@ int setUp(void **state) {
     mendCalls();
     forgetCalls();
     limitTransfers(0);
+    watchWaits(NULL);
+    setTimerSlack(0);
     frozen = false;
     latestTimeout = 0;
     largestBatch = 0;
@@ -407,6 +410,10 @@ void thawClock(void) {
     frozen = false;
 }
 
+void setTimerSlack(int nanoseconds) {
+    timerSlack = nanoseconds;
+}
+
 void advanceClock(long long microseconds) {
     assert_true(frozen && microseconds >= 0);
     long nanoseconds = frozenNow.tv_nsec + (long)(microseconds % 1000000 * 1000);
@@ -604,6 +611,10 @@ ssize_t supportWrite(int fd, const void *bytes, size_t size) {
 }
 
 #ifdef __linux__
+int supportTimerSlack(void) {
+    return timerSlack;
+}
+
 int supportEpollCreate1(int flags) {
     return fails(CREATE) ? -1 : epoll_create1(flags);
 }

@@ -129,6 +129,10 @@ void thawClock(void);             /* the real one again */
 uint64_t clockNow(void);          /* microseconds, of a frozen clock */
 long long clockNanoseconds(void); /* of a frozen clock */
 
+/* What epoll learns of the timer slack when a loop is created, in nanoseconds: 0 in each test that
+ * does not set it. */
+void setTimerSlack(int nanoseconds);
+
 /// System calls ///////////////////////////////////////////////////////////////////////////////////
 
 /* Kinds of calls, which are the same for all backends; MEMORY is the allocator. */
