@@ -64,57 +64,56 @@ static void benchCreate(const int *delays, int64_t budget) {
     emitFor("timers", timerCount, "create+poll", perTimer(settled.best));
 }
 
-/* Delete one, create one, as connection time-outs do; then the same with an iteration after every
- * 16. `victims` names those to be deleted, and `delays` what is created. */
-static void benchChanges(const char *what, const char *whatWithPolls, int *victims, int *delays,
-                         int batch, void (*choose)(int *victims, int *delays, int batch),
-                         int64_t budget) {
-    for (int withPolls = 0; withPolls <= 1; withPolls++) {
-        Best change = {0};
-        while (bestWantsMore(&change, budget)) {
-            choose(victims, delays, batch);
-            int64_t start = nowNs();
-            for (int i = 0; i < batch; i++) {
-                Timer *timer = &timers[victims[i]];
-                timerStop(timer);
-                timerStart(timer, delays[i], onFired);
-                if (withPolls && i % 16 == 15) loopStep();
-            }
-            bestAdd(&change, nowNs() - start);
-            loopStep();
-        }
-        emitFor("timers", timerCount, withPolls ? whatWithPolls : what,
-                (double)change.best / batch);
-    }
-}
+/* Which timers to delete, and what to create in their place. */
+typedef void Chooser(int *victims, int *delays, int count);
 
-static void chooseAtRandom(int *victims, int *delays, int batch) {
-    for (int i = 0; i < batch; i++) {
+static void chooseAtRandom(int *victims, int *delays, int count) {
+    for (int i = 0; i < count; i++) {
         victims[i] = randomBelow(timerCount);
         delays[i] = 60000 + randomBelow(600001);
     }
 }
 
 /* All timers have the same time-out, and it is always the oldest that begins anew. */
-static void chooseOldest(int *victims, int *delays, int batch) {
+static void chooseOldest(int *victims, int *delays, int count) {
     static int next;
-    for (int i = 0; i < batch; i++) {
+    for (int i = 0; i < count; i++) {
         victims[i] = next++ % timerCount;
         delays[i] = 60000;
     }
 }
 
+/* Delete one, create one, as connection time-outs do; with polls, an iteration after every 16. */
+static void benchChanges(const char *metric, Chooser *choose, int withPolls, int64_t budget) {
+    int count = timerCount < 16 * 1024 ? 1024 : timerCount < 1024 * 1024 ? timerCount / 16 : 65536;
+    int *victims = array((size_t)count, sizeof(*victims));
+    int *delays = array((size_t)count, sizeof(*delays));
+    Best change = {0};
+    while (bestWantsMore(&change, budget)) {
+        choose(victims, delays, count);
+        int64_t start = nowNs();
+        for (int i = 0; i < count; i++) {
+            Timer *timer = &timers[victims[i]];
+            timerStop(timer);
+            timerStart(timer, delays[i], onFired);
+            if (withPolls && i % 16 == 15) loopStep();
+        }
+        bestAdd(&change, nowNs() - start);
+        loopStep();
+    }
+    emitFor("timers", timerCount, metric, (double)change.best / count);
+    free(victims);
+    free(delays);
+}
+
 static void benchChurn(int64_t budget) {
-    int batch = timerCount < 16 * 1024 ? 1024 : timerCount < 1024 * 1024 ? timerCount / 16 : 65536;
-    int *victims = array((size_t)batch, sizeof(*victims));
-    int *delays = array((size_t)batch, sizeof(*delays));
-    benchChanges("churn", "churn+poll", victims, delays, batch, chooseAtRandom, budget);
+    benchChanges("churn", chooseAtRandom, 0, budget);
+    benchChanges("churn+poll", chooseAtRandom, 1, budget);
     stopAll();
     for (int i = 0; i < timerCount; i++) timerStart(&timers[i], 60000, onFired);
     loopStep();
-    benchChanges("restart", "restart+poll", victims, delays, batch, chooseOldest, budget);
-    free(victims);
-    free(delays);
+    benchChanges("restart", chooseOldest, 0, budget);
+    benchChanges("restart+poll", chooseOldest, 1, budget);
 }
 
 /* One iteration that does not wait. */
