@@ -504,10 +504,14 @@ static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t whe
     }
 }
 
-/* Decides anew the groups of a slot that has won them all. */
+/* Decides anew the groups of a slot that has won them all. Those who win there beyond their first
+ * group may soon be nearest: their aeTimeEvents come into the cache. */
 static void replay(struct aeTimers *timers, uint32_t slot) {
-    for (uint32_t place = slot; place < timers->top; place = winnerOf(timers, place))
+    for (uint32_t place = slot; place < timers->top; place = winnerOf(timers, place)) {
         decide(timers, place);
+        const TimerPlace *winner = &timers->places[winnerOf(timers, place)];
+        if (place != slot && winner->when != NEVER) PREFETCH(timerAt(timers, winner->next.key));
+    }
 }
 
 /* Answers the slot at the top. */
@@ -709,7 +713,8 @@ static void spareTimer(aeEventLoop *eventLoop, uint32_t slot) {
     struct aeTimers *timers = eventLoop->timers;
     timers->places[slot].next.key = timers->spare;
     timers->spare = slot;
-    if (slotOf(eventLoop->timeEventHead) == slot) eventLoop->timeEventHead = anyTimer(timers);
+    if (eventLoop->timeEventHead == timerAt(timers, slot))
+        eventLoop->timeEventHead = anyTimer(timers);
 }
 
 /* A timer that has left the index, and is in no list any more, lives on only for its finalizer. */
@@ -764,16 +769,14 @@ SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
     }
 }
 
-/* Calls the handler of the nearest timer. Meanwhile the memory that the next one needs comes into
- * the cache; else, with thousands due, each would wait for its own. */
+/* Calls the handler of the nearest timer. */
 SELDOM void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t slot = nearestSlot(timers);
     aeTimeEvent *timer = timerAt(timers, slot);
     PREFETCH(chainOf(timers, (uint32_t)timer->id));
     timers->places[slot].when = NEVER;
-    if (nearestDeadline(timers) != NEVER) PREFETCH(timerAt(timers, nearestSlot(timers)));
-
+    replay(timers, slot);
     removeLink(timers, findLink(eventLoop, timer->id));
     appendToList(timers, RUNNING, timer);
     int again = timer->timeProc(eventLoop, timer->id, timer->clientData);
