@@ -8,7 +8,7 @@
  * - A wait that times out is late by the thread's timer slack, 50 microseconds unless changed
  *   (PR_SET_TIMERSLACK in prctl(2)), so that the kernel can end several at once. epoll_pwait2 is
  *   asked for that much less. The wait may then end too early, though hardly ever does: if so, it
- *   is asked for the rest.
+ *   is asked for the rest. Waits of more than 50 ms are delayed by a thousandth, which is left so.
  * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
  *   An fd that was closed behind the loop's back, and its number used again, is added where it
  *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
