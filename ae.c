@@ -347,7 +347,7 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
 
 /* Servers set a timer for each connection, and nearly all of them are deleted long before they are
  * due. With many of them it is not computing that costs, but memory which is not in the cache. So a
- * timer is deleted without a look at its aeTimeEvent.
+ * timer that waits, and has no finalizer, is deleted without a look at its aeTimeEvent.
  *
  * A timer has a slot: a number that leads to its aeTimeEvent, and to the place of that number.
  *
@@ -769,7 +769,8 @@ SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
     }
 }
 
-/* Calls the handler of the nearest timer. */
+/* Calls the handler of the nearest timer. Its groups are decided now, not when the next one is
+ * looked for, so that what that one needs comes into the cache while the handler runs. */
 SELDOM void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t slot = nearestSlot(timers);
