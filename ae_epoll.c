@@ -108,11 +108,15 @@ ALWAYS int waitMicroseconds(aeApiState *state, uint64_t microseconds) {
     return epoll_pwait2(state->epfd, state->events, BATCH_SIZE, &limit, NULL);
 }
 
-/* The slack has been taken off, and the wait timed out. */
+/* The slack has been taken off, and the wait timed out. Should what is left be refused, the next
+ * iteration waits for it with epoll_wait. */
 SELDOM int waitForTheRest(aeEventLoop *eventLoop) {
     uint64_t now = monotonicNow(0);
     if (now >= eventLoop->waitsUntil) return 0;
-    return waitMicroseconds(eventLoop->apidata, eventLoop->waitsUntil - now);
+    int ready = waitMicroseconds(eventLoop->apidata, eventLoop->waitsUntil - now);
+    if (ready != -1) return ready;
+    isRefused(eventLoop->apidata);
+    return 0;
 }
 #endif
 
@@ -123,7 +127,7 @@ ALWAYS int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeout) {
         uint64_t limit = (uint64_t)timeout->tv_sec * 1000000 + (uint64_t)timeout->tv_usec;
         uint64_t slack = limit > state->slack ? state->slack : 0;
         int ready = waitMicroseconds(state, limit - slack);
-        if (ready == 0 && slack) ready = waitForTheRest(eventLoop);
+        if (ready == 0 && slack) return waitForTheRest(eventLoop);
         if (ready != -1) return ready;
         if (!isRefused(state)) return 0;
     }
