@@ -360,21 +360,24 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  *
  * The winner of place p's group stands in place 7k + 1 + p / 8, which is beyond that group.
  *
- * A timer that is deleted goes from its slot's place only. The places that it has won still show
- * its deadline. That does no harm until it gets to the top: then those groups are played anew.
+ * The slot of a deleted timer is vacant until the next timer is created, which gets it and fills
+ * its place. Only if somebody looks for the nearest timer before, or deletes another one, is that
+ * place emptied. The places that a deleted timer has won still show its deadline. That does no harm
+ * until it gets to the top: then those groups are played anew.
  *
  * The index finds a timer by its id: a hash table of chains of links. The place of a timer's slot
  * has the link that comes after the one to that timer. A key is the lower half of an id.
  *
  * Invariants: a live timer is in the index, unless it is running. Its deadline is in the place of
- * its slot, unless it is fresh or running: then NEVER is there, as for a slot without a timer. In a
- * winner's place is a slot of the group, and a deadline that is not after any of the group's. If
- * that slot still has that deadline, then it is the earliest. Slot 0 has no timer, so that 0 can
- * mean none.
+ * its slot, unless it is fresh or running: then NEVER is there, as for a spare slot. In a winner's
+ * place is a slot of the group, and a deadline that is not after any of the group's. If that slot
+ * still has that deadline, then it is the earliest. A link has a next unless it is the last of its
+ * chain, and is marked fresh as long as its timer is. Slot 0 has no timer, so that 0 can mean none.
  *
  * Cost: to create a timer takes a step for each group that it wins: mostly none, O(log n) at most.
  * To delete one is O(1), and O(log n) later if it gets to the top. To fire one is O(log n). Now and
- * then creating one has to make room for more, which is O(n), but O(1) for each of them.
+ * then creating one has to make room for more, which is O(n), but O(1) for each of them. To delete
+ * a timer that is not in the index takes a step for each handler that has not returned.
  *
  * Memory is kept until the loop is deleted. Only creating a timer can fail. */
 
@@ -402,8 +405,8 @@ typedef struct {
 
 typedef struct {
     uint64_t when;
-    TimerLink next; /* in the chain. Its key is, in a winner's place, the slot that won; in that of
-                     * a slot without a timer, the next such slot, 0 at the end */
+    TimerLink next; /* in the chain; only its key counts in the place of a spare slot, where it is
+                     * the next spare one, 0 at the end, and in a winner's: the slot that won */
 } TimerPlace;
 
 struct aeTimers {
@@ -411,7 +414,8 @@ struct aeTimers {
     uint32_t capacity;    /* for so many slots there is room: 7k + 1 */
     uint32_t top;         /* the place of the nearest timer: 8k */
     uint32_t slots;       /* how many there are */
-    uint32_t spare;       /* one without a timer, 0 if there is none */
+    uint32_t vacant;      /* that of the timer deleted last, 0 if it has been taken or spared */
+    uint32_t spare;       /* another without a timer, 0 if there is none */
     aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot */
 
     TimerLink *chains; /* the first link of each */
@@ -504,8 +508,8 @@ static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t whe
     }
 }
 
-/* Decides anew the groups of a slot that has won them all. Those who win there beyond their first
- * group may soon be nearest: their aeTimeEvents come into the cache. */
+/* Decides anew the groups of a slot that has won them all. Who wins more than its first group may
+ * soon be nearest: its aeTimeEvent comes into the cache. */
 static void replay(struct aeTimers *timers, uint32_t slot) {
     for (uint32_t place = slot; place < timers->top; place = winnerOf(timers, place)) {
         decide(timers, place);
@@ -519,8 +523,19 @@ ALWAYS uint32_t nearestSlot(const struct aeTimers *timers) {
     return timers->places[timers->top].next.key;
 }
 
+/* Empties the vacant slot's place, since nobody has taken it. */
+static void spareVacant(struct aeTimers *timers) {
+    uint32_t slot = timers->vacant;
+    if (!slot) return;
+    timers->vacant = 0;
+    timers->places[slot].when = NEVER;
+    timers->places[slot].next.key = timers->spare;
+    timers->spare = slot;
+}
+
 /* Answers the earliest deadline, NEVER if there is none. Whose it is, nearestSlot tells. */
 ALWAYS uint64_t nearestDeadline(struct aeTimers *timers) {
+    spareVacant(timers);
     const TimerPlace *places = timers->places, *top = &places[timers->top];
     while (places[nearestSlot(timers)].when != top->when) replay(timers, nearestSlot(timers));
     return top->when;
@@ -568,14 +583,16 @@ static void removeLink(struct aeTimers *timers, TimerLink *link) {
  * next pass: else handlers could make this one last for ever. */
 static void armTimer(struct aeTimers *timers, uint32_t slot, aeTimeEvent *timer) {
     TimerLink link = {.key = (uint32_t)timer->id};
-    link.slot = slot & 0x1fffffff; /* 29 bits, lest compilers warn */
+    link.slot = slot & 0x1fffffff; /* its 29 bits, lest compilers warn */
     link.isFresh = timer->when <= timers->passTime;
     link.hasFinalizer = timer->finalizerProc != NULL;
     addLink(timers, link);
-    if (link.isFresh)
+    if (link.isFresh) {
+        timers->places[slot].when = NEVER;
         appendToList(timers, FRESH, timer);
-    else
+    } else {
         enterTournament(timers, slot, timer->when);
+    }
 }
 
 /* Memory. */
@@ -684,6 +701,30 @@ static aeTimeEvent *anyTimer(struct aeTimers *timers) {
 
 /* The life of a timer. */
 
+/* Answers a slot without a timer, 0 if there is no memory for one. */
+ALWAYS uint32_t takeSlot(struct aeTimers *timers) {
+    uint32_t slot = timers->vacant;
+    if (slot) {
+        timers->vacant = 0;
+        return slot;
+    }
+    if (!timers->spare && growTimers(timers) == AE_ERR) return 0;
+    slot = timers->spare;
+    timers->spare = timers->places[slot].next.key;
+    return slot;
+}
+
+/* Gives a slot back. Its aeTimeEvent is what the next timer will be written to: it comes into the
+ * cache. */
+static void leaveSlot(aeEventLoop *eventLoop, uint32_t slot) {
+    struct aeTimers *timers = eventLoop->timers;
+    aeTimeEvent *timer = timerAt(timers, slot);
+    PREFETCH(timer);
+    spareVacant(timers);
+    timers->vacant = slot;
+    if (eventLoop->timeEventHead == timer) eventLoop->timeEventHead = anyTimer(timers);
+}
+
 long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTimeProc *proc,
                             void *clientData, aeEventFinalizerProc *finalizerProc) {
     struct aeTimers *timers = eventLoop->timers;
@@ -691,16 +732,11 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
         errno = EINVAL;
         return AE_ERR;
     }
-    /* Processors read the clock after all that they were told to read before. So that comes first,
-     * and then the memory of a slot, which may take longer. */
-    uint64_t when = deadlineIn(milliseconds);
-    if (!timers->spare && growTimers(timers) == AE_ERR) return AE_ERR;
-
-    uint32_t slot = timers->spare;
-    timers->spare = timers->places[slot].next.key;
+    uint32_t slot = takeSlot(timers);
+    if (!slot) return AE_ERR;
     aeTimeEvent *timer = timerAt(timers, slot);
     timer->id = eventLoop->timeEventNextId++;
-    timer->when = when;
+    timer->when = deadlineIn(milliseconds);
     timer->timeProc = proc;
     timer->finalizerProc = finalizerProc;
     timer->clientData = clientData;
@@ -709,23 +745,17 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
     return timer->id;
 }
 
-static void spareTimer(aeEventLoop *eventLoop, uint32_t slot) {
-    struct aeTimers *timers = eventLoop->timers;
-    timers->places[slot].next.key = timers->spare;
-    timers->spare = slot;
-    if (eventLoop->timeEventHead == timerAt(timers, slot))
-        eventLoop->timeEventHead = anyTimer(timers);
-}
-
 /* A timer that has left the index, and is in no list any more, lives on only for its finalizer. */
 static void buryTimer(aeEventLoop *eventLoop, uint32_t slot, int hasFinalizer) {
+    struct aeTimers *timers = eventLoop->timers;
     if (!hasFinalizer) {
-        spareTimer(eventLoop, slot);
+        leaveSlot(eventLoop, slot);
         return;
     }
-    aeTimeEvent *timer = timerAt(eventLoop->timers, slot);
+    timers->places[slot].when = NEVER;
+    aeTimeEvent *timer = timerAt(timers, slot);
     timer->id = AE_DELETED_EVENT_ID;
-    appendToList(eventLoop->timers, DEAD, timer);
+    appendToList(timers, DEAD, timer);
 }
 
 /* Deletes a timer whose handler is being called, if this is one: whoever calls it will bury it. */
@@ -750,7 +780,6 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     if (!former.slot) return deleteRunning(timers, id);
     removeLink(timers, link);
     if (former.isFresh) takeFromList(timerAt(timers, former.slot));
-    timers->places[former.slot].when = NEVER;
     buryTimer(eventLoop, former.slot, former.hasFinalizer);
     return AE_OK;
 }
@@ -765,7 +794,7 @@ SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
         appendToList(timers, FINALIZING, timer);
         timer->finalizerProc(eventLoop, timer->clientData);
         takeFromList(timer);
-        spareTimer(eventLoop, slotOf(timer));
+        leaveSlot(eventLoop, slotOf(timer));
     }
 }
 
@@ -820,7 +849,7 @@ static void endTimers(aeEventLoop *eventLoop) {
     /* A handler or finalizer may have been left for good, by exit or longjmp. */
     while ((timer = takeFirst(timers, RUNNING)))
         buryTimer(eventLoop, slotOf(timer), timer->finalizerProc != NULL);
-    while ((timer = takeFirst(timers, FINALIZING))) spareTimer(eventLoop, slotOf(timer));
+    while ((timer = takeFirst(timers, FINALIZING))) leaveSlot(eventLoop, slotOf(timer));
     while (eventLoop->timeEventHead) {
         if (eventLoop->timeEventHead->id != AE_DELETED_EVENT_ID)
             aeDeleteTimeEvent(eventLoop, eventLoop->timeEventHead->id);

@@ -49,7 +49,7 @@ static const char *checkTournament(const struct aeTimers *timers, Found *found) 
     HOLDS(timers->top == groups * GROUP_SIZE);
     HOLDS(timers->capacity == groups * (GROUP_SIZE - 1) + 1);
     for (uint32_t slot = 0; slot < timers->capacity; slot++) {
-        if (places[slot].when == NEVER) continue;
+        if (places[slot].when == NEVER || (slot == timers->vacant && slot)) continue;
         FIND(slot, COMPETING);
         HOLDS(timerAt(timers, slot)->when == places[slot].when);
     }
@@ -142,6 +142,7 @@ static const char *checkTimers(const aeEventLoop *eventLoop) {
     if (!wrong) wrong = checkTournament(timers, found);
     for (int list = 0; list < LISTS && !wrong; list++) wrong = checkList(timers, list, found);
     if (wrong) return wrong;
+    if (timers->vacant) FIND(timers->vacant, SPARE);
     for (uint32_t slot = timers->spare; slot; slot = timers->places[slot].next.key)
         FIND(slot, SPARE);
     return checkSlots(eventLoop, found);

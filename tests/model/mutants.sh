@@ -80,9 +80,15 @@ mutant epoll ae.c 's/link\.isFresh = timer->when <= timers->passTime;//' \
     'a pass fires what is armed in it'
 mutant epoll ae.c 's/if \(former\.isFresh\) takeFromList.*//' \
     'a fresh timer that was deleted fires'
+mutant epoll ae.c 's/(timers->vacant = 0;\s*)timers->places\[slot\]\.when = NEVER;/$1/' \
+    'a deleted timer fires unless its slot is taken'
+mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(\s*appendToList\(timers, FRESH)/$1/' \
+    'a fresh timer has the deadline of the timer whose slot it took'
+mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(\s*aeTimeEvent \*timer = timerAt)/$1/' \
+    'a deleted timer fires while it waits for its finalizer'
 mutant epoll ae.c 's/if \(firstOf\(eventLoop->timers, FRESH\)\) nearest = 0;//' \
     'the loop sleeps though a timer is due at once'
-mutant epoll ae.c 's/(timer->id = AE_DELETED_EVENT_ID;)(\s*return AE_OK;)/$1 timer->timeProc = NULL; takeFromList(timer); timer->prev = timer->next = timer; spareTimer(eventLoop, slotOf(timer));$2/; s/deleteRunning\(struct aeTimers \*timers, /deleteRunning(aeEventLoop *eventLoop, struct aeTimers *timers, /; s/deleteRunning\(timers, id\)/deleteRunning(eventLoop, timers, id)/' \
+mutant epoll ae.c 's/(timer->id = AE_DELETED_EVENT_ID;)(\s*return AE_OK;)/$1 timer->timeProc = NULL; takeFromList(timer); timer->prev = timer->next = timer; leaveSlot(eventLoop, slotOf(timer));$2/; s/deleteRunning\(struct aeTimers \*timers, /deleteRunning(aeEventLoop *eventLoop, struct aeTimers *timers, /; s/deleteRunning\(timers, id\)/deleteRunning(eventLoop, timers, id)/' \
     'a timer is freed under its own handler'
 mutant epoll ae.c 's/return deleteRunning\(timers, id\);/return AE_ERR;/' \
     'a timer that is running cannot be deleted'
@@ -98,7 +104,7 @@ mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((t
     'a nested pass finalizes a second time'
 mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slotOf(timer) % 5 == 0) $&/' \
     'some finalizers run twice'
-mutant epoll ae.c 's/buryTimer\(eventLoop, former\.slot, former\.hasFinalizer\);/aeTimeEvent *dead = timerAt(timers, former.slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); spareTimer(eventLoop, former.slot);/' \
+mutant epoll ae.c 's/buryTimer\(eventLoop, former\.slot, former\.hasFinalizer\);/aeTimeEvent *dead = timerAt(timers, former.slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); leaveSlot(eventLoop, former.slot);/' \
     'a finalizer runs inside of aeDeleteTimeEvent'
 mutant epoll ae.c 's/eventLoop->timeEventHead = anyTimer\(timers\);/eventLoop->timeEventHead = NULL;/' \
     'timeEventHead is NULL while timers exist'
