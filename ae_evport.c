@@ -19,26 +19,26 @@
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include <port.h>
 
-typedef struct aeApiState {
-    int portfd;
+typedef struct {
+    int fd;
     int count; /* so many of `out` were retrieved, and not associated since */
     int room;  /* and so many there may be */
     port_event_t events[BATCH_SIZE];
     struct pollfd out[];
-} aeApiState;
+} Poller;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
-    aeApiState *state = allocate(sizeof(*state) + BATCH_SIZE * sizeof(state->out[0]));
-    if (!state) return -1;
-    state->count = 0;
-    state->room = BATCH_SIZE;
-    state->portfd = port_create();
-    if (state->portfd == -1) {
-        release(state);
+    Poller *poller = allocate(sizeof(*poller) + BATCH_SIZE * sizeof(poller->out[0]));
+    if (!poller) return -1;
+    poller->count = 0;
+    poller->room = BATCH_SIZE;
+    poller->fd = port_create();
+    if (poller->fd == -1) {
+        release(poller);
         return -1;
     }
-    fcntl(state->portfd, F_SETFD, FD_CLOEXEC);
-    eventLoop->apidata = state;
+    fcntl(poller->fd, F_SETFD, FD_CLOEXEC);
+    eventLoop->apidata = poller;
     return 0;
 }
 
@@ -49,9 +49,9 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 }
 
 static void aeApiFree(aeEventLoop *eventLoop) {
-    aeApiState *state = eventLoop->apidata;
-    close(state->portfd);
-    release(state);
+    Poller *poller = eventLoop->apidata;
+    close(poller->fd);
+    release(poller);
 }
 
 static short pollEvents(int mask) {
@@ -59,9 +59,8 @@ static short pollEvents(int mask) {
 }
 
 static int associate(aeEventLoop *eventLoop, int fd, int mask) {
-    aeApiState *state = eventLoop->apidata;
-    int result =
-        port_associate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd, pollEvents(mask), NULL);
+    Poller *poller = eventLoop->apidata;
+    int result = port_associate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd, pollEvents(mask), NULL);
     if (result == -1 && errno == EBADFD) errno = EBADF; /* what everyone else calls it */
     return result;
 }
@@ -71,17 +70,17 @@ static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
 }
 
 static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     int left = eventLoop->events[fd].mask & ~mask & AE_BOTH;
     if (left)
         associate(eventLoop, fd, left);
     else
-        port_dissociate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd);
+        port_dissociate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd);
 }
 
 static void takeOut(aeEventLoop *eventLoop, int fd) {
-    aeApiState *state = eventLoop->apidata;
-    struct pollfd *out = &state->out[state->count++];
+    Poller *poller = eventLoop->apidata;
+    struct pollfd *out = &poller->out[poller->count++];
     out->fd = fd;
     out->events = pollEvents(eventLoop->events[fd].mask);
     out->revents = 0;
@@ -89,72 +88,72 @@ static void takeOut(aeEventLoop *eventLoop, int fd) {
 
 /* Associates again what was retrieved. What the port has no room for stays out of it. */
 static void putBack(aeEventLoop *eventLoop) {
-    aeApiState *state = eventLoop->apidata;
-    int count = state->count;
-    state->count = 0;
+    Poller *poller = eventLoop->apidata;
+    int count = poller->count;
+    poller->count = 0;
     for (int i = 0; i < count; i++) {
-        int fd = state->out[i].fd, mask = eventLoop->events[fd].mask;
+        int fd = poller->out[i].fd, mask = eventLoop->events[fd].mask;
         if (mask == AE_NONE || associate(eventLoop, fd, mask) == 0) continue;
         if (errno != EAGAIN && errno != ENOMEM) continue;
-        port_dissociate(state->portfd, PORT_SOURCE_FD, (uintptr_t)fd); /* lest it be in and out */
+        port_dissociate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd); /* lest it be in and out */
         takeOut(eventLoop, fd);
     }
 }
 
 /* Makes room to take out another batch. Without memory for it there is less, or none. */
 SELDOM void growOut(aeEventLoop *eventLoop) {
-    aeApiState *state = eventLoop->apidata;
-    int room = state->count + BATCH_SIZE;
-    state = resizeArray(state, 1, sizeof(*state) + (size_t)room * sizeof(state->out[0]));
-    if (!state) return;
-    state->room = room;
-    eventLoop->apidata = state;
+    Poller *poller = eventLoop->apidata;
+    int room = poller->count + BATCH_SIZE;
+    poller = resizeArray(poller, 1, sizeof(*poller) + (size_t)room * sizeof(poller->out[0]));
+    if (!poller) return;
+    poller->room = room;
+    eventLoop->apidata = poller;
 }
 
 /* Waits, and takes out the fds that something happened to, as far as there is room. */
 static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {
         limit.tv_sec = timeout->tv_sec;
         limit.tv_nsec = timeout->tv_usec * 1000;
     }
-    int left = state->room - state->count, batch = left < BATCH_SIZE ? left : BATCH_SIZE;
+    int left = poller->room - poller->count, batch = left < BATCH_SIZE ? left : BATCH_SIZE;
     unsigned count = 1;
     int result =
-        port_getn(state->portfd, state->events, (unsigned)batch, &count, timeout ? &limit : NULL);
+        port_getn(poller->fd, poller->events, (unsigned)batch, &count, timeout ? &limit : NULL);
     if (result == -1 && errno != ETIME) {
         if (errno != EINTR) aeApiPanic("evport", "port_getn");
         return;
     }
-    for (unsigned i = 0; i < count; i++) takeOut(eventLoop, (int)state->events[i].portev_object);
+    for (unsigned i = 0; i < count; i++) takeOut(eventLoop, (int)poller->events[i].portev_object);
 }
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     struct timeval soon = {0, 0};
     int found = 0, wait = 0;
     putBack(eventLoop);
-    if (state->count > 0) { /* the port knows nothing of what stays out of it */
-        int ready = poll(state->out, (nfds_t)state->count, 0);
+    if (poller->count > 0) { /* the port knows nothing of what stays out of it */
+        int ready = poll(poller->out, (nfds_t)poller->count, 0);
         soon.tv_usec = ready > 0 ? 0 : 10000;
         if (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec) timeout = &soon;
         wait = (int)(timeout->tv_usec + 999) / 1000;
     }
-    if (state->room - state->count < BATCH_SIZE) growOut(eventLoop);
-    state = eventLoop->apidata;       /* it may have moved */
-    if (state->room > state->count) { /* without room, port_getn would not wait */
+    if (poller->room - poller->count < BATCH_SIZE) growOut(eventLoop);
+    poller = eventLoop->apidata;        /* it may have moved */
+    if (poller->room > poller->count) { /* without room, port_getn would not wait */
         takeOutReady(eventLoop, timeout);
         wait = 0;
     }
-    if (state->count > 0) poll(state->out, (nfds_t)state->count, wait);
-    for (int i = 0; i < state->count; i++) {
-        int events = state->out[i].revents, mask = AE_NONE;
+    if (poller->count > 0) poll(poller->out, (nfds_t)poller->count, wait);
+    for (int i = 0; i < poller->count; i++) {
+        int events = poller->out[i].revents, mask = AE_NONE;
         if (events & POLLIN) mask |= AE_READABLE;
         if (events & POLLOUT) mask |= AE_WRITABLE;
         if (events & (POLLERR | POLLHUP)) mask = AE_BOTH;
         if (mask == AE_NONE) continue;
-        eventLoop->fired[found].fd = state->out[i].fd;
+        eventLoop->fired[found].fd = poller->out[i].fd;
         eventLoop->fired[found].mask = mask;
         found++;
     }

@@ -25,22 +25,22 @@
 #define EV_RECEIPT 0
 #endif
 
-typedef struct aeApiState {
-    int kqfd;
+typedef struct {
+    int fd;
     struct kevent events[BATCH_SIZE];
-} aeApiState;
+} Poller;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
-    aeApiState *state = allocate(sizeof(*state));
-    if (!state) return -1;
-    state->kqfd = kqueue();
-    if (state->kqfd == -1) {
-        release(state);
+    Poller *poller = allocate(sizeof(*poller));
+    if (!poller) return -1;
+    poller->fd = kqueue();
+    if (poller->fd == -1) {
+        release(poller);
         return -1;
     }
     /* A child of fork(2) does not inherit it, so none can get hold of it before this. */
-    fcntl(state->kqfd, F_SETFD, FD_CLOEXEC);
-    eventLoop->apidata = state;
+    fcntl(poller->fd, F_SETFD, FD_CLOEXEC);
+    eventLoop->apidata = poller;
     return 0;
 }
 
@@ -51,16 +51,16 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 }
 
 static void aeApiFree(aeEventLoop *eventLoop) {
-    aeApiState *state = eventLoop->apidata;
-    close(state->kqfd);
-    release(state);
+    Poller *poller = eventLoop->apidata;
+    close(poller->fd);
+    release(poller);
 }
 
 /* Applies one action to the filters of `first` and another to those of `second`, in one call.
  * Answers 0, or the errno of the last change that failed. */
 static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, int second,
                   int secondAction) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     const struct timespec now = {0, 0};
     struct kevent changes[2], results[2];
     int count = 0, error = 0;
@@ -71,7 +71,7 @@ static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, in
                (unsigned short)(action | EV_RECEIPT), 0, 0, 0);
         count++;
     }
-    int reported = kevent(state->kqfd, changes, count, results, count, &now);
+    int reported = kevent(poller->fd, changes, count, results, count, &now);
     if (reported == -1) return errno;
     for (int i = 0; i < reported; i++)
         if (results[i].flags & EV_ERROR && results[i].data) error = (int)results[i].data;
@@ -121,18 +121,18 @@ static int collect(aeEventLoop *eventLoop, const struct kevent *events, int coun
 }
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {
         limit.tv_sec = timeout->tv_sec;
         limit.tv_nsec = timeout->tv_usec * 1000;
     }
-    int ready = kevent(state->kqfd, NULL, 0, state->events, BATCH_SIZE, timeout ? &limit : NULL);
+    int ready = kevent(poller->fd, NULL, 0, poller->events, BATCH_SIZE, timeout ? &limit : NULL);
     if (ready == -1) {
         if (errno != EINTR) aeApiPanic("kqueue", "kevent");
         return 0;
     }
-    return collect(eventLoop, state->events, ready);
+    return collect(eventLoop, poller->events, ready);
 }
 
 static char *aeApiName(void) {

@@ -12,19 +12,19 @@
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include <sys/select.h>
 
-typedef struct aeApiState {
+typedef struct {
     fd_set readable; /* what the loop waits for */
     fd_set writable;
     fd_set readableNow; /* what select makes of it */
     fd_set writableNow;
-} aeApiState;
+} Poller;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
-    aeApiState *state = allocate(sizeof(*state));
-    if (!state) return -1;
-    FD_ZERO(&state->readable);
-    FD_ZERO(&state->writable);
-    eventLoop->apidata = state;
+    Poller *poller = allocate(sizeof(*poller));
+    if (!poller) return -1;
+    FD_ZERO(&poller->readable);
+    FD_ZERO(&poller->writable);
+    eventLoop->apidata = poller;
     return 0;
 }
 
@@ -40,33 +40,33 @@ static void aeApiFree(aeEventLoop *eventLoop) {
 }
 
 static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     if (fd >= FD_SETSIZE) {
         errno = ERANGE;
         return -1;
     }
     if (fcntl(fd, F_GETFD) == -1) return -1;
-    if (!FD_ISSET(fd, &state->readable) && !FD_ISSET(fd, &state->writable))
+    if (!FD_ISSET(fd, &poller->readable) && !FD_ISSET(fd, &poller->writable))
         eventLoop->events[fd].mask = AE_NONE;
-    if (mask & AE_READABLE) FD_SET(fd, &state->readable);
-    if (mask & AE_WRITABLE) FD_SET(fd, &state->writable);
+    if (mask & AE_READABLE) FD_SET(fd, &poller->readable);
+    if (mask & AE_WRITABLE) FD_SET(fd, &poller->writable);
     return 0;
 }
 
 static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    aeApiState *state = eventLoop->apidata;
-    if (mask & AE_READABLE) FD_CLR(fd, &state->readable);
-    if (mask & AE_WRITABLE) FD_CLR(fd, &state->writable);
+    Poller *poller = eventLoop->apidata;
+    if (mask & AE_READABLE) FD_CLR(fd, &poller->readable);
+    if (mask & AE_WRITABLE) FD_CLR(fd, &poller->writable);
 }
 
 static int dropClosedFds(aeEventLoop *eventLoop) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     int dropped = 0;
     for (int fd = 0; fd <= eventLoop->maxfd; fd++) {
-        if (!FD_ISSET(fd, &state->readable) && !FD_ISSET(fd, &state->writable)) continue;
+        if (!FD_ISSET(fd, &poller->readable) && !FD_ISSET(fd, &poller->writable)) continue;
         if (fcntl(fd, F_GETFD) != -1) continue;
-        FD_CLR(fd, &state->readable);
-        FD_CLR(fd, &state->writable);
+        FD_CLR(fd, &poller->readable);
+        FD_CLR(fd, &poller->writable);
         dropped++;
     }
     return dropped;
@@ -74,17 +74,17 @@ static int dropClosedFds(aeEventLoop *eventLoop) {
 
 /* select(2) may change the timeout that it is given; so each try gets a copy. */
 static int waitForEvents(aeEventLoop *eventLoop, struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     struct timeval limit = {0, 0};
     if (timeout) limit = *timeout;
-    state->readableNow = state->readable;
-    state->writableNow = state->writable;
-    return select(eventLoop->maxfd + 1, &state->readableNow, &state->writableNow, NULL,
+    poller->readableNow = poller->readable;
+    poller->writableNow = poller->writable;
+    return select(eventLoop->maxfd + 1, &poller->readableNow, &poller->writableNow, NULL,
                   timeout ? &limit : NULL);
 }
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     int ready;
     do {
         ready = waitForEvents(eventLoop, timeout);
@@ -96,8 +96,8 @@ ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     int found = 0;
     for (int fd = 0; ready > 0; fd++) {
         int mask = AE_NONE;
-        if (FD_ISSET(fd, &state->readableNow)) mask |= AE_READABLE, ready--;
-        if (FD_ISSET(fd, &state->writableNow)) mask |= AE_WRITABLE, ready--;
+        if (FD_ISSET(fd, &poller->readableNow)) mask |= AE_READABLE, ready--;
+        if (FD_ISSET(fd, &poller->writableNow)) mask |= AE_WRITABLE, ready--;
         if (mask == AE_NONE) continue;
         eventLoop->fired[found].fd = fd;
         eventLoop->fired[found].mask = mask;

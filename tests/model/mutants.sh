@@ -134,7 +134,7 @@ mutant epoll ae_epoll.c 's/errno != ENOENT \|\|/1 ||/' \
     'an fd closed without deletion cannot be registered again'
 mutant epoll ae_epoll.c 's/left \? EPOLL_CTL_MOD : EPOLL_CTL_DEL/EPOLL_CTL_DEL/' \
     'epoll: to delete one event deletes both'
-mutant select ae_select.c 's/if \(mask & AE_WRITABLE\) FD_CLR\(fd, &state->writable\);//' \
+mutant select ae_select.c 's/if \(mask & AE_WRITABLE\) FD_CLR\(fd, &poller->writable\);//' \
     'select: a deleted write event stays in the set'
 mutant select ae_select.c 's/ && dropClosedFds\(eventLoop\) > 0//; s/errno == EBADF/0/' \
     'select: a closed fd is fatal'
