@@ -6,9 +6,9 @@
  *   5.11, glibc 2.35), and some sandboxes forbid what they do not know. The first refusal makes
  *   this loop go on with epoll_wait, its timeouts rounded up.
  * - A wait that times out is late by the thread's timer slack, 50 microseconds unless changed
- *   (PR_SET_TIMERSLACK in prctl(2)), so that the kernel can end several at once. epoll_pwait2 is
- *   asked for that much less. The wait may then end too early, though hardly ever does: if so, it
- *   is asked for the rest. Waits of more than 50 ms are delayed by a thousandth, which is left so.
+ *   (PR_SET_TIMERSLACK in prctl(2)), or by a thousandth if that is more, so that the kernel can end
+ *   several waits at once. epoll_pwait2 is asked for that much less. The wait may then end too
+ *   early, though hardly ever does: if so, it is asked for the rest.
  * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
  *   An fd that was closed behind the loop's back, and its number used again, is added where it
  *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
@@ -17,40 +17,44 @@
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 35)
 #define AE_EPOLL_PWAIT2
+#include <sys/prctl.h>
 #endif
 #endif
 
-typedef struct aeApiState {
-    int epfd;
+typedef struct {
+    int fd;
     int wholeMilliseconds; /* epoll_pwait2 was refused */
-    unsigned slack;        /* in microseconds */
+    int slack;             /* in microseconds; negative if waits are to be as late as they are */
     struct epoll_event events[BATCH_SIZE];
-} aeApiState;
+} Poller;
 
-/* Who has asked for more slack than usual prefers sleep to punctuality. */
-enum { USUAL_SLACK = 50 };
+enum { USUAL_SLACK = 50, MOST_DELAY = 100000 }; /* in microseconds */
 
-static unsigned timerSlack(void) {
+/* Answers the slack of the thread that creates the loop. Who has asked for more than usual prefers
+ * sleep to punctuality. */
+static int timerSlack(void) {
+#ifdef AE_EPOLL_PWAIT2
     int nanoseconds = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
-    return nanoseconds < 0 || nanoseconds > USUAL_SLACK * 1000 ? 0 : (unsigned)nanoseconds / 1000;
+    if (nanoseconds >= 0 && nanoseconds <= USUAL_SLACK * 1000) return nanoseconds / 1000;
+#endif
+    return -1;
 }
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
-    aeApiState *state = allocate(sizeof(*state));
-    if (!state) return -1;
-    state->wholeMilliseconds = 0;
-    state->slack = timerSlack();
-    state->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (state->epfd == -1) {
-        release(state);
+    Poller *poller = allocate(sizeof(*poller));
+    if (!poller) return -1;
+    poller->wholeMilliseconds = 0;
+    poller->slack = timerSlack();
+    poller->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (poller->fd == -1) {
+        release(poller);
         return -1;
     }
-    eventLoop->apidata = state;
+    eventLoop->apidata = poller;
     return 0;
 }
 
@@ -61,16 +65,16 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 }
 
 static void aeApiFree(aeEventLoop *eventLoop) {
-    aeApiState *state = eventLoop->apidata;
-    close(state->epfd);
-    release(state);
+    Poller *poller = eventLoop->apidata;
+    close(poller->fd);
+    release(poller);
 }
 
 ALWAYS int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
     static const uint32_t interest[] = {0, EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT};
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     struct epoll_event event = {.events = interest[mask & AE_BOTH], .data.u64 = (unsigned)fd};
-    return epoll_ctl(state->epfd, operation, fd, &event);
+    return epoll_ctl(poller->fd, operation, fd, &event);
 }
 
 /* The kernel knows an fd that it should not, or the reverse. */
@@ -94,21 +98,30 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
 
 #ifdef AE_EPOLL_PWAIT2
 /* epoll_pwait2 failed: answers whether to go on with epoll_wait. */
-SELDOM int isRefused(aeApiState *state) {
+SELDOM int isRefused(Poller *poller) {
     if (errno == ENOSYS || errno == EPERM)
-        state->wholeMilliseconds = 1;
+        poller->wholeMilliseconds = 1;
     else if (errno != EINTR)
         aeApiPanic("epoll", "epoll_pwait2");
-    return state->wholeMilliseconds;
+    return poller->wholeMilliseconds;
 }
 
-ALWAYS int waitMicroseconds(aeApiState *state, uint64_t microseconds) {
+ALWAYS int waitMicroseconds(Poller *poller, uint64_t microseconds) {
     struct timespec limit = {(time_t)(microseconds / 1000000),
                              (long)(microseconds % 1000000) * 1000};
-    return epoll_pwait2(state->epfd, state->events, BATCH_SIZE, &limit, NULL);
+    return epoll_pwait2(poller->fd, poller->events, BATCH_SIZE, &limit, NULL);
 }
 
-/* The slack has been taken off, and the wait timed out. Should what is left be refused, the next
+/* Answers how much shorter to ask for a wait: by as much as the kernel will delay its end. */
+ALWAYS uint64_t delayOf(const Poller *poller, uint64_t wait) {
+    if (poller->slack < 0) return 0;
+    uint64_t delay = wait / 1000, slack = (uint64_t)poller->slack;
+    if (delay > MOST_DELAY) delay = MOST_DELAY;
+    if (delay < slack) delay = slack;
+    return delay < wait ? delay : 0;
+}
+
+/* The delay has been taken off, and the wait timed out. Should what is left be refused, the next
  * iteration waits for it with epoll_wait. */
 SELDOM int waitForTheRest(aeEventLoop *eventLoop) {
     uint64_t now = monotonicNow(0);
@@ -121,19 +134,19 @@ SELDOM int waitForTheRest(aeEventLoop *eventLoop) {
 #endif
 
 ALWAYS int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
 #ifdef AE_EPOLL_PWAIT2
-    if (!state->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
+    if (!poller->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
         uint64_t limit = (uint64_t)timeout->tv_sec * 1000000 + (uint64_t)timeout->tv_usec;
-        uint64_t slack = limit > state->slack ? state->slack : 0;
-        int ready = waitMicroseconds(state, limit - slack);
-        if (ready == 0 && slack) return waitForTheRest(eventLoop);
+        uint64_t delay = delayOf(poller, limit);
+        int ready = waitMicroseconds(poller, limit - delay);
+        if (ready == 0 && delay) return waitForTheRest(eventLoop);
         if (ready != -1) return ready;
-        if (!isRefused(state)) return 0;
+        if (!isRefused(poller)) return 0;
     }
 #endif
     int milliseconds = (int)(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
-    return epoll_wait(state->epfd, state->events, BATCH_SIZE, milliseconds);
+    return epoll_wait(poller->fd, poller->events, BATCH_SIZE, milliseconds);
 }
 
 /* What the lowest five bits of the events mean: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP. A
@@ -147,16 +160,16 @@ static const int meanings[32] = {MEANINGS_OF_4(0),  MEANINGS_OF_4(4),  MEANINGS_
                                  MEANINGS_OF_4(24), MEANINGS_OF_4(28)};
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
-    aeApiState *state = eventLoop->apidata;
+    Poller *poller = eventLoop->apidata;
     int ready = timeout ? waitAtMost(eventLoop, timeout)
-                        : epoll_wait(state->epfd, state->events, BATCH_SIZE, -1);
+                        : epoll_wait(poller->fd, poller->events, BATCH_SIZE, -1);
     if (ready < 0) {
         if (errno != EINTR) aeApiPanic("epoll", "epoll_wait");
         return 0;
     }
     for (int i = 0; i < ready; i++) {
-        eventLoop->fired[i].fd = (int)state->events[i].data.u64;
-        eventLoop->fired[i].mask = meanings[state->events[i].events & 31];
+        eventLoop->fired[i].fd = (int)poller->events[i].data.u64;
+        eventLoop->fired[i].mask = meanings[poller->events[i].events & 31];
     }
     return ready;
 }

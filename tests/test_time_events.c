@@ -352,18 +352,51 @@ TEST(the_shortest_wait_without_the_timer_slack_is_one_microsecond) {
     assert_int_equal(asked[1], 50);
 }
 
-TEST(more_timer_slack_than_usual_is_left_to_the_kernel) {
-    addWithSlack(50001, 10, noteWait);
+TEST(a_long_wait_is_asked_for_shorter_by_a_thousandth) {
+    addWithSlack(50000, 2000, noteWait);
+    uint64_t before = clockNow();
     assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 1);
-    assert_int_equal(asked[0], 10000);
+    assertJournal("A");
+    assert_int_equal(waitCount, 2);
+    assert_int_equal(asked[0], 1998000);
+    assert_int_equal(asked[1], 2000);
+    assert_int_equal(clockNow() - before, 2000000);
 }
 
-TEST(a_timer_slack_that_cannot_be_had_counts_as_none) {
-    addWithSlack(-1, 10, noteWait);
+TEST(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second) {
+    addWithSlack(50000, 3600000, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 2);
+    assert_int_equal(asked[0], 3599900000);
+    assert_int_equal(asked[1], 100000);
+}
+
+TEST(less_timer_slack_than_usual_is_taken_off) {
+    addWithSlack(20000, 10, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 2);
+    assert_int_equal(asked[0], 9980);
+}
+
+TEST(a_thousandth_is_taken_off_though_there_is_no_timer_slack) {
+    addWithSlack(1, 10, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 2);
+    assert_int_equal(asked[0], 9990);
+}
+
+TEST(more_timer_slack_than_usual_is_left_to_the_kernel) {
+    addWithSlack(50001, 2000, noteWait);
     assert_int_equal(iterate(), 1);
     assert_int_equal(waitCount, 1);
-    assert_int_equal(asked[0], 10000);
+    assert_int_equal(asked[0], 2000000);
+}
+
+TEST(a_timer_slack_that_cannot_be_had_is_left_to_the_kernel) {
+    addWithSlack(-1, 2000, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 1);
+    assert_int_equal(asked[0], 2000000);
 }
 
 TEST(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events) {
@@ -1664,8 +1697,12 @@ int main(void) {
         FROZEN(a_wait_that_ends_within_the_timer_slack_goes_on_to_the_deadline),
         FROZEN(a_wait_no_longer_than_the_timer_slack_is_asked_for_whole),
         FROZEN(the_shortest_wait_without_the_timer_slack_is_one_microsecond),
+        FROZEN(a_long_wait_is_asked_for_shorter_by_a_thousandth),
+        FROZEN(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second),
+        FROZEN(less_timer_slack_than_usual_is_taken_off),
+        FROZEN(a_thousandth_is_taken_off_though_there_is_no_timer_slack),
         FROZEN(more_timer_slack_than_usual_is_left_to_the_kernel),
-        FROZEN(a_timer_slack_that_cannot_be_had_counts_as_none),
+        FROZEN(a_timer_slack_that_cannot_be_had_is_left_to_the_kernel),
         FROZEN(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events),
         FROZEN(a_refusal_in_the_rest_of_a_wait_does_not_make_it_begin_anew),
         FROZEN(an_fd_that_gets_ready_in_the_rest_of_a_wait_is_served),

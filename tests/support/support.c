@@ -140,7 +140,7 @@ static struct timespec frozenNow;
 static _Atomic long long latestTimeout;
 static atomic_int largestBatch;
 static void (*waitWatcher)(long long microseconds);
-static int timerSlack;
+static int timerSlack = -1;
 static uint64_t chance;
 
 int openFds(void) {
@@ -163,7 +163,7 @@ int setUp(void **state) {
     forgetCalls();
     limitTransfers(0);
     watchWaits(NULL);
-    setTimerSlack(0);
+    setTimerSlack(-1);
     frozen = false;
     latestTimeout = 0;
     largestBatch = 0;

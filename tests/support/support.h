@@ -129,8 +129,8 @@ void thawClock(void);             /* the real one again */
 uint64_t clockNow(void);          /* microseconds, of a frozen clock */
 long long clockNanoseconds(void); /* of a frozen clock */
 
-/* What epoll learns of the timer slack when a loop is created, in nanoseconds: 0 in each test that
- * does not set it. */
+/* What epoll learns of the timer slack when a loop is created, in nanoseconds: -1, that it cannot
+ * be had, in each test that does not set it. */
 void setTimerSlack(int nanoseconds);
 
 /// System calls ///////////////////////////////////////////////////////////////////////////////////
