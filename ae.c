@@ -118,8 +118,9 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
  *                    kernel as it was, on failure. events[fd].mask still holds the former bits
  *     aeApiDelEvent  takes the bits of mask away; likewise before events[fd].mask changes
- *     aeApiPoll      waits (NULL: without limit), puts what is ready into `fired`, which has room
- *                    for BATCH_SIZE and for `nevents`, and answers how many
+ *     aeApiPoll      waits (NULL: without limit; else until `waitsUntil`, if at all), puts what is
+ *                    ready into `fired`, which has room for BATCH_SIZE and for `nevents`, and
+ *                    answers how many
  *     aeApiName      answers its name
  *
  * AE_BARRIER, which may be in any of these masks, means nothing to a backend.
@@ -523,7 +524,7 @@ ALWAYS uint32_t nearestSlot(const struct aeTimers *timers) {
     return timers->places[timers->top].next.key;
 }
 
-/* Empties the vacant slot's place, since nobody has taken it. */
+/* Nobody has taken the vacant slot: empties its place, and makes it a spare one. */
 static void spareVacant(struct aeTimers *timers) {
     uint32_t slot = timers->vacant;
     if (!slot) return;
