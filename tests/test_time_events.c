@@ -492,6 +492,20 @@ TEST(a_timer_created_nearer_than_all_others_shortens_the_wait) {
     assertJournal("A");
 }
 
+TEST(a_timer_created_right_after_a_nearer_one_was_deleted_is_waited_for_itself) {
+    add(90, onTime, "A");
+    aeDeleteTimeEvent(loop, add(10, neverTime, NULL));
+    add(70, onTime, "B");
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(lastTimeout(), 70000);
+    assertJournal("B");
+    aeDeleteTimeEvent(loop, add(10, neverTime, NULL));
+    aeDeleteTimeEvent(loop, add(10, neverTime, NULL));
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(lastTimeout(), 20000);
+    assertJournal("A");
+}
+
 TEST(fault_3_all_timers_deleted_then_a_blocking_iteration_blocks_as_if_there_were_none) {
     for (int i = 0; i < 100; i++) add(i * i, neverTime, NULL);
     for (int i = 0; i < 100; i++) assert_int_equal(aeDeleteTimeEvent(loop, i), AE_OK);
@@ -721,6 +735,25 @@ TEST(a_timer_created_during_a_pass_is_waited_for) {
     assert_int_equal(iterate(), 1);
     assert_int_equal(lastTimeout(), 0);
     assertJournal("A new");
+}
+
+static long long victim;
+
+static int deleteAndCreate(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    assert_int_equal(aeDeleteTimeEvent(el, victim), AE_OK);
+    aeCreateTimeEvent(el, 0, onTime, "new", NULL);
+    return AE_NOMORE;
+}
+
+TEST(a_timer_created_during_a_pass_right_after_another_was_deleted_fires_once) {
+    victim = add(5, neverTime, NULL);
+    add(0, deleteAndCreate, "A");
+    assert_int_equal(look(), 1);
+    assert_int_equal(look(), 1);
+    assertJournal("A new");
+    advanceClock(10000);
+    assert_int_equal(look(), 0);
 }
 
 static int createAndDelete(aeEventLoop *el, long long id, void *name) {
@@ -1712,6 +1745,7 @@ int main(void) {
         FROZEN(a_deleted_timer_does_not_wake_the_loop),
         FROZEN(a_deleted_timer_that_awaits_its_finalizer_does_not_wake_the_loop),
         FROZEN(a_timer_created_nearer_than_all_others_shortens_the_wait),
+        FROZEN(a_timer_created_right_after_a_nearer_one_was_deleted_is_waited_for_itself),
         FROZEN(fault_3_all_timers_deleted_then_a_blocking_iteration_blocks_as_if_there_were_none),
         FROZEN(fault_3_after_all_timers_fired_a_blocking_iteration_blocks),
         FROZEN(earlier_deadlines_fire_first),
@@ -1731,6 +1765,7 @@ int main(void) {
         FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it),
         FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it_though_time_goes_by),
         FROZEN(a_timer_created_during_a_pass_is_waited_for),
+        FROZEN(a_timer_created_during_a_pass_right_after_another_was_deleted_fires_once),
         FROZEN(a_timer_created_and_deleted_in_one_handler_is_only_finalized),
         FROZEN(deleting_answers_AE_OK_once),
         FROZEN(deleting_an_unknown_id_answers_AE_ERR),
