@@ -118,9 +118,9 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
  *                    kernel as it was, on failure. events[fd].mask still holds the former bits
  *     aeApiDelEvent  takes the bits of mask away; likewise before events[fd].mask changes
- *     aeApiPoll      waits (NULL: without limit; else until `waitsUntil`, if at all), puts what is
- *                    ready into `fired`, which has room for BATCH_SIZE and for `nevents`, and
- *                    answers how many
+ *     aeApiPoll      waits (NULL: without limit; zero: not at all; else until `waitsUntil`), puts
+ *                    what is ready into `fired`, which has room for BATCH_SIZE and for `nevents`,
+ *                    and answers how many
  *     aeApiName      answers its name
  *
  * AE_BARRIER, which may be in any of these masks, means nothing to a backend.
@@ -361,19 +361,21 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
  *
  * The winner of place p's group stands in place 7k + 1 + p / 8, which is beyond that group.
  *
- * The slot of a deleted timer is vacant until the next timer is created, which gets it and fills
- * its place. Only if somebody looks for the nearest timer before, or deletes another one, is that
- * place emptied. The places that a deleted timer has won still show its deadline. That does no harm
- * until it gets to the top: then those groups are played anew.
+ * The slot that a timer has left last is vacant. The next timer to be created gets it and fills its
+ * place, which still may show the former deadline. Only if the nearest timer is looked for before,
+ * or another slot is left, is that place emptied and the slot spare. The places that a deleted
+ * timer has won go on showing its deadline. That does no harm until it gets to the top: then those
+ * groups are played anew.
  *
  * The index finds a timer by its id: a hash table of chains of links. The place of a timer's slot
  * has the link that comes after the one to that timer. A key is the lower half of an id.
  *
  * Invariants: a live timer is in the index, unless it is running. Its deadline is in the place of
- * its slot, unless it is fresh or running: then NEVER is there, as for a spare slot. In a winner's
- * place is a slot of the group, and a deadline that is not after any of the group's. If that slot
- * still has that deadline, then it is the earliest. A link has a next unless it is the last of its
- * chain, and is marked fresh as long as its timer is. Slot 0 has no timer, so that 0 can mean none.
+ * its slot, unless it is fresh or running: then NEVER is there, as for a spare slot and for a timer
+ * that only waits for its finalizer. In a winner's place is a slot of the group, and a deadline
+ * that is not after any of the group's. If that slot still has that deadline, then it is the
+ * earliest. A link that is not the last of its chain has hasNext; it has isFresh as long as its
+ * timer is fresh. Slot 0 has no timer, so that 0 can mean none.
  *
  * Cost: to create a timer takes a step for each group that it wins: mostly none, O(log n) at most.
  * To delete one is O(1), and O(log n) later if it gets to the top. To fire one is O(log n). Now and
@@ -406,8 +408,8 @@ typedef struct {
 
 typedef struct {
     uint64_t when;
-    TimerLink next; /* in the chain; only its key counts in the place of a spare slot, where it is
-                     * the next spare one, 0 at the end, and in a winner's: the slot that won */
+    TimerLink next; /* in the chain. In two other kinds of place only its key counts: in a spare
+                     * slot's it is the next spare slot, 0 at the end; in a winner's, who won */
 } TimerPlace;
 
 struct aeTimers {
@@ -415,8 +417,8 @@ struct aeTimers {
     uint32_t capacity;    /* for so many slots there is room: 7k + 1 */
     uint32_t top;         /* the place of the nearest timer: 8k */
     uint32_t slots;       /* how many there are */
-    uint32_t vacant;      /* that of the timer deleted last, 0 if it has been taken or spared */
-    uint32_t spare;       /* another without a timer, 0 if there is none */
+    uint32_t vacant;      /* the one left last, 0 if it has been taken again or is spare by now */
+    uint32_t spare;       /* the first of the others without a timer, 0 if there is none */
     aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot */
 
     TimerLink *chains; /* the first link of each */
@@ -589,7 +591,7 @@ static void armTimer(struct aeTimers *timers, uint32_t slot, aeTimeEvent *timer)
     link.hasFinalizer = timer->finalizerProc != NULL;
     addLink(timers, link);
     if (link.isFresh) {
-        timers->places[slot].when = NEVER;
+        timers->places[slot].when = NEVER; /* it may show another timer's deadline */
         appendToList(timers, FRESH, timer);
     } else {
         enterTournament(timers, slot, timer->when);

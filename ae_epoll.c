@@ -8,7 +8,8 @@
  * - A wait that times out is late by the thread's timer slack, 50 microseconds unless changed
  *   (PR_SET_TIMERSLACK in prctl(2)), or by a thousandth if that is more, so that the kernel can end
  *   several waits at once. epoll_pwait2 is asked for that much less. The wait may then end too
- *   early, though hardly ever does: if so, it is asked for the rest.
+ *   early, most likely a long one on a busy processor: then it is asked for the rest. (For a niced
+ *   thread it is five thousandths, of which four are left so.)
  * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
  *   An fd that was closed behind the loop's back, and its number used again, is added where it
  *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
@@ -28,18 +29,18 @@
 typedef struct {
     int fd;
     int wholeMilliseconds; /* epoll_pwait2 was refused */
-    int slack;             /* in microseconds; negative if waits are to be as late as they are */
+    int slack;             /* in microseconds; negative: waits are asked for whole */
     struct epoll_event events[BATCH_SIZE];
 } Poller;
 
 enum { USUAL_SLACK = 50, MOST_DELAY = 100000 }; /* in microseconds */
 
 /* Answers the slack of the thread that creates the loop. Who has asked for more than usual prefers
- * sleep to punctuality. */
+ * sleep to punctuality. Those of a thread that has none, such as a real-time one, are not late. */
 static int timerSlack(void) {
 #ifdef AE_EPOLL_PWAIT2
     int nanoseconds = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
-    if (nanoseconds >= 0 && nanoseconds <= USUAL_SLACK * 1000) return nanoseconds / 1000;
+    if (nanoseconds > 0 && nanoseconds <= USUAL_SLACK * 1000) return nanoseconds / 1000;
 #endif
     return -1;
 }

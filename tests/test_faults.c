@@ -155,6 +155,21 @@ TEST(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing) {
     assertLoopWorks(loop);
 }
 
+TEST(a_timer_that_replaces_a_deleted_one_needs_no_memory) {
+    int fired = 0;
+    long long id = aeCreateTimeEvent(loop, 10, countTime, &fired, NULL);
+    failNth(MEMORY, 1, 0);
+    while (aeCreateTimeEvent(loop, 10, countTime, &fired, NULL) != AE_ERR) continue;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(aeDeleteTimeEvent(loop, id + i), AE_OK);
+        if (i) look();
+        failNth(MEMORY, 1, 0);
+        assert_true(aeCreateTimeEvent(loop, 10, countTime, &fired, NULL) != AE_ERR);
+        assert_false(hasFailed());
+        mendCalls();
+    }
+}
+
 TEST(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
@@ -510,6 +525,7 @@ int main(void) {
         FROZEN(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing),
         FROZEN(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing),
         FROZEN(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing),
+        FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
         FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),
         FROZEN(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing),
         WITHOUT_LOOP(fault_5_a_life_survives_the_failure_of_any_allocation),

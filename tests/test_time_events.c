@@ -298,7 +298,7 @@ static void noteWait(long long microseconds) {
     asked[waitCount++ % 8] = microseconds;
 }
 
-/* The kernel does as it does nearly always: lets the wait last longer by the slack. */
+/* The kernel does as it mostly does: lets the wait last longer by the slack. */
 static void noteLateWait(long long microseconds) {
     noteWait(microseconds);
     advanceClock(50);
@@ -372,17 +372,25 @@ TEST(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second) {
 }
 
 TEST(less_timer_slack_than_usual_is_taken_off) {
-    addWithSlack(20000, 10, noteWait);
+    addWithSlack(20999, 10, noteWait);
     assert_int_equal(iterate(), 1);
     assert_int_equal(waitCount, 2);
     assert_int_equal(asked[0], 9980);
 }
 
-TEST(a_thousandth_is_taken_off_though_there_is_no_timer_slack) {
+TEST(a_thousandth_is_taken_off_though_the_timer_slack_is_a_nanosecond) {
     addWithSlack(1, 10, noteWait);
     assert_int_equal(iterate(), 1);
     assert_int_equal(waitCount, 2);
     assert_int_equal(asked[0], 9990);
+}
+
+/* As for real-time threads. */
+TEST(without_timer_slack_waits_are_asked_for_whole) {
+    addWithSlack(0, 2000, noteWait);
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(waitCount, 1);
+    assert_int_equal(asked[0], 2000000);
 }
 
 TEST(more_timer_slack_than_usual_is_left_to_the_kernel) {
@@ -923,6 +931,18 @@ static int recreateUntil1000(aeEventLoop *el, long long id, void *clientData) {
     if (id < 1000)
         assert_int_equal(aeCreateTimeEvent(el, 0, recreateUntil1000, clientData, NULL), id + 1);
     return AE_NOMORE;
+}
+
+/* It is the one most likely to be in the cache. */
+TEST(a_new_timer_has_the_memory_of_the_one_deleted_last) {
+    add(10, neverTime, NULL);
+    long long first = add(20, neverTime, NULL);
+    aeTimeEvent *memory = loop->timeEventHead;
+    long long second = add(30, neverTime, NULL);
+    aeDeleteTimeEvent(loop, second);
+    aeDeleteTimeEvent(loop, first);
+    add(40, neverTime, NULL);
+    assert_ptr_equal(loop->timeEventHead, memory);
 }
 
 TEST(memory_does_not_grow_with_timers_that_have_ended) {
@@ -1734,7 +1754,8 @@ int main(void) {
         FROZEN(a_long_wait_is_asked_for_shorter_by_a_thousandth),
         FROZEN(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second),
         FROZEN(less_timer_slack_than_usual_is_taken_off),
-        FROZEN(a_thousandth_is_taken_off_though_there_is_no_timer_slack),
+        FROZEN(a_thousandth_is_taken_off_though_the_timer_slack_is_a_nanosecond),
+        FROZEN(without_timer_slack_waits_are_asked_for_whole),
         FROZEN(more_timer_slack_than_usual_is_left_to_the_kernel),
         FROZEN(a_timer_slack_that_cannot_be_had_is_left_to_the_kernel),
         FROZEN(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events),
@@ -1780,6 +1801,7 @@ int main(void) {
         FROZEN(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_answers),
         FROZEN(AE_DELETED_EVENT_ID_is_no_timers_id_even_in_a_timer_that_deleted_itself),
         FROZEN(a_timer_that_deletes_itself_may_create_its_successor),
+        FROZEN(a_new_timer_has_the_memory_of_the_one_deleted_last),
         FROZEN(memory_does_not_grow_with_timers_that_have_ended),
         FROZEN(memory_does_not_grow_with_timers_that_were_deleted),
         FROZEN(the_finalizer_is_called_once_after_AE_NOMORE),
