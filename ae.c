@@ -717,12 +717,10 @@ ALWAYS uint32_t takeSlot(struct aeTimers *timers) {
     return slot;
 }
 
-/* Gives a slot back. Its aeTimeEvent is what the next timer will be written to: it comes into the
- * cache. */
+/* Gives a slot back. */
 static void leaveSlot(aeEventLoop *eventLoop, uint32_t slot) {
     struct aeTimers *timers = eventLoop->timers;
     aeTimeEvent *timer = timerAt(timers, slot);
-    PREFETCH(timer);
     spareVacant(timers);
     timers->vacant = slot;
     if (eventLoop->timeEventHead == timer) eventLoop->timeEventHead = anyTimer(timers);
@@ -781,6 +779,9 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     }
     TimerLink *link = findLink(eventLoop, id), former = *link;
     if (!former.slot) return deleteRunning(timers, id);
+    /* The next timer will get this slot. What it needs of it comes into the cache. */
+    PREFETCH(timerAt(timers, former.slot));
+    PREFETCH(&timers->places[winnerOf(timers, former.slot)]);
     removeLink(timers, link);
     if (former.isFresh) takeFromList(timerAt(timers, former.slot));
     buryTimer(eventLoop, former.slot, former.hasFinalizer);
