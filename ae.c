@@ -779,7 +779,7 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     }
     TimerLink *link = findLink(eventLoop, id), former = *link;
     if (!former.slot) return deleteRunning(timers, id);
-    /* The next timer will get this slot. What it needs of it comes into the cache. */
+    /* Mostly the next timer gets this slot: what it needs of it comes into the cache. */
     PREFETCH(timerAt(timers, former.slot));
     PREFETCH(&timers->places[winnerOf(timers, former.slot)]);
     removeLink(timers, link);
