@@ -36,7 +36,7 @@ typedef struct {
 enum { USUAL_SLACK = 50, MOST_DELAY = 100000 }; /* in microseconds */
 
 /* Answers the slack of the thread that creates the loop. Who has asked for more than usual prefers
- * sleep to punctuality. Those of a thread that has none, such as a real-time one, are not late. */
+ * sleep to punctuality. The waits of one that has none, such as a real-time one, are not late. */
 static int timerSlack(void) {
 #ifdef AE_EPOLL_PWAIT2
     int nanoseconds = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);

@@ -314,6 +314,19 @@ static void addWithSlack(int nanoseconds, int milliseconds, void (*watcher)(long
     watchWaits(watcher);
 }
 
+/* For a timer the loop asks for a first wait, and for another of `rest` unless that is 0; both end
+ * as soon as they may. */
+static void assertAsks(int nanoseconds, int milliseconds, long long first, long long rest) {
+    addWithSlack(nanoseconds, milliseconds, noteWait);
+    uint64_t before = clockNow();
+    assert_int_equal(iterate(), 1);
+    assertJournal("A");
+    assert_int_equal(waitCount, rest ? 2 : 1);
+    assert_int_equal(asked[0], first);
+    if (rest) assert_int_equal(asked[1], rest);
+    assert_int_equal(clockNow() - before, (uint64_t)milliseconds * 1000);
+}
+
 TEST(a_wait_that_lasts_longer_by_the_timer_slack_ends_at_the_deadline) {
     addWithSlack(50000, 10, noteLateWait);
     uint64_t before = clockNow();
@@ -325,14 +338,7 @@ TEST(a_wait_that_lasts_longer_by_the_timer_slack_ends_at_the_deadline) {
 }
 
 TEST(a_wait_that_ends_within_the_timer_slack_goes_on_to_the_deadline) {
-    addWithSlack(50000, 10, noteWait);
-    uint64_t before = clockNow();
-    assert_int_equal(iterate(), 1);
-    assertJournal("A");
-    assert_int_equal(waitCount, 2);
-    assert_int_equal(asked[0], 9950);
-    assert_int_equal(asked[1], 50);
-    assert_int_equal(clockNow() - before, 10000);
+    assertAsks(50000, 10, 9950, 50);
 }
 
 TEST(a_wait_no_longer_than_the_timer_slack_is_asked_for_whole) {
@@ -353,58 +359,32 @@ TEST(the_shortest_wait_without_the_timer_slack_is_one_microsecond) {
 }
 
 TEST(a_long_wait_is_asked_for_shorter_by_a_thousandth) {
-    addWithSlack(50000, 2000, noteWait);
-    uint64_t before = clockNow();
-    assert_int_equal(iterate(), 1);
-    assertJournal("A");
-    assert_int_equal(waitCount, 2);
-    assert_int_equal(asked[0], 1998000);
-    assert_int_equal(asked[1], 2000);
-    assert_int_equal(clockNow() - before, 2000000);
+    assertAsks(50000, 2000, 1998000, 2000);
 }
 
 TEST(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second) {
-    addWithSlack(50000, 3600000, noteWait);
-    assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 2);
-    assert_int_equal(asked[0], 3599900000);
-    assert_int_equal(asked[1], 100000);
+    assertAsks(50000, 3600000, 3599900000, 100000);
 }
 
 TEST(less_timer_slack_than_usual_is_taken_off) {
-    addWithSlack(20999, 10, noteWait);
-    assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 2);
-    assert_int_equal(asked[0], 9980);
+    assertAsks(20999, 10, 9980, 20);
 }
 
 TEST(a_thousandth_is_taken_off_though_the_timer_slack_is_a_nanosecond) {
-    addWithSlack(1, 10, noteWait);
-    assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 2);
-    assert_int_equal(asked[0], 9990);
+    assertAsks(1, 10, 9990, 10);
 }
 
 /* As for real-time threads. */
 TEST(without_timer_slack_waits_are_asked_for_whole) {
-    addWithSlack(0, 2000, noteWait);
-    assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 1);
-    assert_int_equal(asked[0], 2000000);
+    assertAsks(0, 2000, 2000000, 0);
 }
 
 TEST(more_timer_slack_than_usual_is_left_to_the_kernel) {
-    addWithSlack(50001, 2000, noteWait);
-    assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 1);
-    assert_int_equal(asked[0], 2000000);
+    assertAsks(50001, 2000, 2000000, 0);
 }
 
 TEST(a_timer_slack_that_cannot_be_had_is_left_to_the_kernel) {
-    addWithSlack(-1, 2000, noteWait);
-    assert_int_equal(iterate(), 1);
-    assert_int_equal(waitCount, 1);
-    assert_int_equal(asked[0], 2000000);
+    assertAsks(-1, 2000, 2000000, 0);
 }
 
 TEST(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events) {
