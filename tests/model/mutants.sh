@@ -82,7 +82,7 @@ mutant epoll ae.c 's/if \(former\.isFresh\) takeFromList.*//' \
     'a fresh timer that was deleted fires'
 mutant epoll ae.c 's/(timers->vacant = 0;\s*)timers->places\[slot\]\.when = NEVER;/$1/' \
     'a deleted timer fires unless its slot is taken'
-mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(\s*appendToList\(timers, FRESH)/$1/' \
+mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(.*\s*appendToList\(timers, FRESH)/$1/' \
     'a fresh timer has the deadline of the timer whose slot it took'
 mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(\s*aeTimeEvent \*timer = timerAt)/$1/' \
     'a deleted timer fires while it waits for its finalizer'
