@@ -1,5 +1,8 @@
 #!/bin/sh
 # Builds and runs all tests, on every backend that can run here. The exit code is 0 if all passed.
+#
+#     BACKEND=select tests/run.sh       the suites of this backend, and the model on it
+#     AE_TEST='fault_1*' tests/run.sh   the tests of this name (* and ? as in a shell) in all suites
 set -u
 cd "$(dirname "$0")/.."
 
@@ -21,12 +24,31 @@ SunOS) backends="evport select" real="SUITES_evport=" ;;
 esac
 [ "$(uname)" = Linux ] ||
     real="$real KQUEUE_CPPFLAGS= KQUEUE_OBJECTS= EVPORT_CPPFLAGS= EVPORT_OBJECTS="
+anet="test_anet"
+[ "$(uname)" != Linux ] || anet="test_anet test_anet_plain"
 
+# A part of it, if one is named.
+pattern=${AE_TEST:-}
+everything=true
+if [ -n "${BACKEND:-}" ]; then
+    case " $backends " in
+    *" $BACKEND "*) backends=$BACKEND anet= everything=false ;;
+    *)
+        echo "test: there is no backend $BACKEND here; there are: $backends" >&2
+        exit 1
+        ;;
+    esac
+fi
+[ -z "$pattern" ] || everything=false model=
+
+build() {
+    ${MAKE:-make} "$@" || exit 1
+}
+! $everything || build examples
 for backend in $backends; do
-    ${MAKE:-make} -f tests/Makefile BACKEND=$backend $real suites $model || exit 1
+    build -f tests/Makefile BACKEND=$backend $real suites $model
 done
-${MAKE:-make} -f tests/Makefile test-anet || exit 1
-[ "$(uname)" != Linux ] || ${MAKE:-make} -f tests/Makefile test-anet-plain || exit 1
+for suite in $anet; do build -f tests/Makefile $(echo $suite | tr _ -); done
 
 failed=
 run() {
@@ -35,24 +57,43 @@ run() {
 test: FAILED: $*"
 }
 
-run tests/embedding.sh
-run tests/doc.sh
-run tests/readme.sh
-run tests/integration.sh build/examples
-run tests/examples.sh build/examples
+# Runs a suite. Of one that has no test of the name nothing is shown.
+matched=false
+runSuite() {
+    [ -n "$pattern" ] || {
+        run "$1"
+        return
+    }
+    "$1" </dev/null >"$1.log" 2>&1 || failed="$failed
+test: FAILED: $1"
+    grep -qF '[ RUN ' "$1.log" || return
+    matched=true
+    echo "== $1"
+    cat "$1.log"
+}
+
+if $everything; then
+    run tests/embedding.sh
+    run tests/doc.sh
+    run tests/readme.sh
+    run tests/integration.sh build/examples
+    run tests/examples.sh build/examples
+fi
 for backend in $backends; do
     for suite in build/$backend/test_*; do
-        case $suite in *.*) ;; *) run $suite ;; esac
+        case $suite in *.*) ;; *) runSuite $suite ;; esac
     done
 done
-run build/test_anet
-[ "$(uname)" != Linux ] || run build/test_anet_plain
+for suite in $anet; do runSuite build/$suite; done
 
 # The model knows how these kernels and emulations differ, and no others.
 for backend in ${model:+$backends}; do
     run build/$backend/model replay tests/corpus
     run build/$backend/model run 3000
 done
+
+[ -z "$pattern" ] || $matched || failed="$failed
+test: no test is named $pattern"
 
 # Nothing is said on success: the last words are the test runner's own.
 [ -z "$failed" ] || {
