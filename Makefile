@@ -1,42 +1,54 @@
 # libae. Works with GNU make and BSD make.
 #
 #   make                  libae.a
+#   make help             prints this page
 #   make demo             an echo server, its clients and some timers, for three seconds
 #   make examples         build/examples/*
 #   make deps             installs what the tests need
-#   make test             the tests, on every backend that can run here
+#   make test             the tests, on every backend that can run here (make check is the same)
+#   make test BACKEND=select TEST='fault_1*'   one backend, or the tests of this name, or both
+#   make lint             the format, the words, and warnings of every compiler and standard at hand
 #   make coverage         lines and branches that the tests reach: all of them, or it fails
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
+#   make buildsystems     projects that use CMakeLists.txt and meson.build (needs cmake, meson)
 #   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
-#   make dropin-all       likewise, every part of their tests, on every backend: two hours
-#   make soak SECONDS=60  random programs against the model, on each backend for so long (Linux)
+#   make dropin-all       the same with every part of their tests, on every backend: two hours
+#   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make soak SECONDS=60  random programs against the model, a minute on each backend (Linux)
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
 #   make load             examples/http with 10,000 connections, 1,000 a second coming and going
-#   make dropin-redis REDIS_SRC=path   the same for any Redis tree
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
 #   make bench-quick      less of it, in less than a minute
-#   make bench-guard      fails when the loop has become more expensive than bench/limits
-#   make lint             the format, and warnings of every compiler and standard at hand
+#   make bench-guard      fails when the loop costs more instructions than bench/limits
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
-#   make install          libae.a, ae.h, anet.h, ae.pc and the manual below $(DESTDIR)$(PREFIX)
-#   make vendor DEST=path what another project needs, copied there; see vendor.sh
+#   make install          builds and installs libae.a, ae.h, anet.h, ae.pc and the manual
+#   make uninstall        removes them
+#   make vendor DEST=path copies what another project needs; see vendor.sh
 #   make dist             libae-$(VERSION).tar.gz, from the git tag v$(VERSION) or TAG
 #   make version          prints it
-#   make uninstall clean
+#   make clean
 #
 # BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
-# and AR mean what they always do.
+# and AR have their usual meaning; CFLAGS=-fPIC makes a libae.a that can become part of a shared
+# object. Installed is what these variables say, so give install what you gave make.
+#
+# PREFIX (/usr/local) is where to install; LIBDIR, INCLUDEDIR and MANDIR are $(PREFIX)/lib, /include
+# and /share/man unless they are given. DESTDIR is put before each of them.
 
-# Of the macros in ae.h, which alone say it.
+# The macros in ae.h are the only place where the version is written.
 VERSION_OF = awk '/define AE_VERSION_/ { printf "%s%s", dot, $$3; dot = "." } END { print "" }'
 VERSION = `$(VERSION_OF) ae.h`
 TAG = v$(VERSION)
 
 SECONDS = 60
+TEST =
 BACKEND ?=
 PREFIX ?= /usr/local
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+MANDIR = $(PREFIX)/share/man
 
 BACKEND_CPPFLAGS_ =
 BACKEND_CPPFLAGS_epoll = -DAE_BACKEND_EPOLL
@@ -48,17 +60,25 @@ COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
 SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h
 EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo \
     build/examples/chat build/examples/signals
+# Systems whose sockets are in libraries of their own.
+SYSTEM_LIBS = `uname | sed -n 's/^SunOS$$/-lsocket -lnsl/p; s/^Haiku$$/-lnetwork/p'`
 HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
+
+# A "+" shares make's jobs with a script. Under make -n that line runs, too, so it ends here.
+DRY = tests/support/is_dry.sh
 
 # The order of the goals counts (make deps test); what takes time is made in parallel further down.
 .NOTPARALLEL:
-.PHONY: all demo examples test deps lint coverage mcdc
+.PHONY: all help demo examples test check deps lint coverage mcdc buildsystems
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
 .PHONY: bench bench-quick bench-guard
 .PHONY: soak fuzz analyse platforms load
 
 all: libae.a
+
+help:
+	@sed '/^$$/q; s/^#//; s/^ //' Makefile
 
 libae.a: build/ae.o build/anet.o
 	rm -f $@
@@ -70,8 +90,10 @@ build/ae.o: $(SOURCES) build/config
 build/anet.o: anet.c anet.h build/config
 	$(COMPILE) -c anet.c -o $@
 
-# How things were built last time. It changes when that changes, and then they are built anew.
+# How things were built last time. When that changes, this file does, and they are built again.
 build/config: ALWAYS
+	@case "$(BACKEND)" in "" | epoll | kqueue | evport | select) ;; *) echo "make: there is no" \
+	    "backend $(BACKEND): give epoll, kqueue, evport or select" >&2; exit 1 ;; esac
 	@mkdir -p build/examples
 	@echo "$(COMPILE) $(LDFLAGS) $(LDLIBS)" | cmp -s - $@ || \
 	    echo "$(COMPILE) $(LDFLAGS) $(LDLIBS)" > $@
@@ -82,15 +104,16 @@ examples: $(EXAMPLES) build/examples/threads build/examples/hiredis
 
 $(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c examples/chat.c \
     examples/signals.c libae.a
-	$(COMPILE) -I. $(LDFLAGS) -o $@ examples/$(@F).c libae.a $(LDLIBS)
+	$(COMPILE) -I. $(LDFLAGS) -o $@ examples/$(@F).c libae.a $(LDLIBS) $(SYSTEM_LIBS)
 
 build/examples/threads: examples/threads.c libae.a
-	$(COMPILE) -I. -pthread $(LDFLAGS) -o $@ examples/threads.c libae.a $(LDLIBS)
+	$(COMPILE) -I. -pthread $(LDFLAGS) -o $@ examples/threads.c libae.a $(LDLIBS) $(SYSTEM_LIBS)
 
-# The one example that needs a library of others: without it, the rest is built all the same.
+# Left out where there is no hiredis: the other examples need no library.
 build/examples/hiredis: examples/hiredis.c libae.a
 	@if echo '#include <hiredis/adapters/ae.h>' | $(CC) $(CPPFLAGS) -I. -E - >/dev/null 2>&1; then \
-	    set -x; $(COMPILE) -I. $(LDFLAGS) -o $@ examples/hiredis.c libae.a $(HIREDIS) $(LDLIBS); \
+	    set -x; $(COMPILE) -I. $(LDFLAGS) -o $@ examples/hiredis.c libae.a $(HIREDIS) $(LDLIBS) \
+	        $(SYSTEM_LIBS); \
 	else echo "examples: hiredis is left out, there is no libhiredis-dev: run 'make deps'"; fi
 
 demo: build/examples/demo
@@ -99,26 +122,30 @@ demo: build/examples/demo
 deps:
 	@CC="$(CC)" tests/deps.sh
 
-test: examples
-	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/run.sh
+test check:
+	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" BACKEND="$(BACKEND)" \
+	    AE_TEST="$(TEST)" tests/run.sh
 
 coverage:
-	+@MAKE="$(MAKE)" tests/coverage.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/coverage.sh
 
 mcdc:
-	+@MAKE="$(MAKE)" tests/coverage.sh mcdc
+	+@$(DRY) || MAKE="$(MAKE)" tests/coverage.sh mcdc
 
 soak:
-	+@MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/model/soak.sh "$(SECONDS)"
+	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/model/soak.sh "$(SECONDS)"
 
 fuzz:
-	+@MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
+	+@$(DRY) || MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
 
 analyse:
-	+@MAKE="$(MAKE)" tests/analyse.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/analyse.sh
 
 platforms:
-	+@MAKE="$(MAKE)" tests/platforms.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/platforms.sh
+
+buildsystems:
+	@tests/buildsystems.sh
 
 load:
 	@CC="$(CC)" CFLAGS="$(CFLAGS)" tests/load.sh
@@ -152,7 +179,7 @@ doc:
 	        > ../build/doc/$$page.html || exit 1; done
 
 vendor:
-	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" ./vendor.sh
+	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" SYSTEM_LIBS="$(SYSTEM_LIBS)" ./vendor.sh
 
 version:
 	@echo "$(VERSION)"
@@ -165,35 +192,43 @@ dist:
 	echo "libae-$$version.tar.gz"
 
 bench:
-	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh
+	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh
 
 bench-quick:
-	+@MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh quick
+	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" REDIS_SRC="$(REDIS_SRC)" bench/run.sh quick
 
 bench-guard:
-	+@MAKE="$(MAKE)" CC="$(CC)" bench/guard.sh
+	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" bench/guard.sh
 
-# Made each time: PREFIX may be another one.
+# Made each time, since it depends on variables.
 build/ae.pc: ALWAYS
 	@mkdir -p build
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
-	    'Name: ae' 'Description: Event loop for file descriptors and timers' \
-	    "Version: $(VERSION)" 'Libs: -L$${libdir} -lae' 'Cflags: -I$${includedir}' > $@
+	@set -- -lae $(SYSTEM_LIBS) && printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' \
+	    'includedir=$(INCLUDEDIR)' '' 'Name: ae' \
+	    'Description: Event loop for file descriptors and timers, and sockets (ae.h, anet.h)' \
+	    "Version: $(VERSION)" 'License: MIT' "Libs: -L\$${libdir} $$*" 'Cflags: -I$${includedir}' > $@
 
-# To BSD make DESTDIR also says where the compiler finds its headers: there, build before you install.
+# BSD make on Linux takes DESTDIR for the place of the compiler's headers, too, so the library is
+# built without it.
 install: build/ae.pc
-	@test -f libae.a || $(MAKE) libae.a
-	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" \
-	    "$(DESTDIR)$(PREFIX)/share/man/man3"
-	cp libae.a "$(DESTDIR)$(PREFIX)/lib/libae.a"
-	cp ae.h anet.h "$(DESTDIR)$(PREFIX)/include/"
-	cp build/ae.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc"
-	cp doc/ae.3 doc/anet.3 "$(DESTDIR)$(PREFIX)/share/man/man3/"
+	@MAKEFLAGS=$$(printf '%s' "$$MAKEFLAGS" | sed -E 's/DESTDIR=(\\.|[^\\ ])*//') && \
+	    export MAKEFLAGS && unset DESTDIR && $(MAKE) libae.a
+	mkdir -p "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(MANDIR)/man3"
+	cp libae.a "$(DESTDIR)$(LIBDIR)/libae.a"
+	cp ae.h anet.h "$(DESTDIR)$(INCLUDEDIR)/"
+	cp build/ae.pc "$(DESTDIR)$(LIBDIR)/pkgconfig/ae.pc"
+	cp doc/ae.3 doc/anet.3 "$(DESTDIR)$(MANDIR)/man3/"
+	for page in ae anet; do for name in `$(NAMES) doc/$$page.3`; do \
+	    ln -sf $$page.3 "$(DESTDIR)$(MANDIR)/man3/$$name.3" || exit 1; done; done
+
+# The functions in the NAME section of a manual page: each gets a link to the page.
+NAMES = sed -n '/^\.Sh LIBRARY/q; s/^\.Nm \(a[a-z]*[A-Z][A-Za-z0-9]*\).*/\1/p'
 
 uninstall:
-	rm -f "$(DESTDIR)$(PREFIX)/lib/libae.a" "$(DESTDIR)$(PREFIX)/include/ae.h" \
-	    "$(DESTDIR)$(PREFIX)/include/anet.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/ae.pc" \
-	    "$(DESTDIR)$(PREFIX)/share/man/man3/ae.3" "$(DESTDIR)$(PREFIX)/share/man/man3/anet.3"
+	rm -f "$(DESTDIR)$(LIBDIR)/libae.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/ae.pc" \
+	    "$(DESTDIR)$(INCLUDEDIR)/ae.h" "$(DESTDIR)$(INCLUDEDIR)/anet.h"
+	for name in ae anet `$(NAMES) doc/ae.3; $(NAMES) doc/anet.3`; do \
+	    rm -f "$(DESTDIR)$(MANDIR)/man3/$$name.3" || exit 1; done
 
 clean:
 	rm -rf build libae.a

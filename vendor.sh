@@ -1,6 +1,6 @@
 #!/bin/sh
-# Copies what a project needs into a folder of it, and prints the two lines for its makefile. Called
-# by `make vendor`.
+# Copies what a project needs into a folder of it, and prints the lines for its makefile: two, and one
+# more where sockets need a library. Called by `make vendor`.
 #
 #     DEST=path [BACKEND=all|epoll|kqueue|evport|select] [ANET=1] ./vendor.sh
 #
@@ -35,7 +35,7 @@ if [ "${ANET:-}" = 1 ]; then
     files="$files anet.h anet.c" sources="$sources $DEST/anet.c"
 fi
 
-# The project's own licence is not to be lost.
+# The project's own licence must not be overwritten.
 if [ -e "$DEST/LICENSE" ] && ! cmp -s LICENSE "$DEST/LICENSE"; then
     fail "$DEST has a LICENSE of its own: choose a folder for libae alone"
 fi
@@ -43,3 +43,4 @@ mkdir -p "$DEST"
 cp $files LICENSE "$DEST/"
 echo "CPPFLAGS += -I$DEST$define"
 echo "SOURCES += $sources"
+if [ "${ANET:-}" = 1 ] && [ -n "${SYSTEM_LIBS:-}" ]; then echo "LDLIBS += $SYSTEM_LIBS"; fi

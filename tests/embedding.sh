@@ -1,6 +1,6 @@
 #!/bin/sh
 # The ways to take the library into another project: copied into a folder of its own, with a host's
-# allocator, panic and backend, linked and installed. Prints a line for each behaviour.
+# allocator, panic and backend, and linked. Prints a line for each behaviour.
 set -u
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -163,32 +163,6 @@ the_version_is_the_same_everywhere() {
         sed -n 's/^## \([^ ]*\).*/\1/p' "$root/CHANGELOG.md" | head -n 1 | grep -qxF "$version"
 }
 
-make_install_serves_pkg_config_and_uninstall_takes_all_of_it() {
-    folder || return 1
-    make=${MAKE:-make}
-    (cd "$root" && $make libae.a && $make install DESTDIR="$box/project/stage" PREFIX=/opt/ae) || return 1
-    lib=stage/opt/ae
-    [ -f $lib/lib/libae.a ] && [ -f $lib/include/ae.h ] && [ -f $lib/include/anet.h ] || return 1
-    grep -q '^prefix=/opt/ae$' $lib/lib/pkgconfig/ae.pc || return 1
-    cmp $lib/share/man/man3/ae.3 "$root/doc/ae.3" &&
-        cmp $lib/share/man/man3/anet.3 "$root/doc/anet.3" || return 1
-    if command -v man >/dev/null; then
-        MANPATH=$PWD/$lib/share/man man 3 ae | grep -q aeCreateEventLoop || return 1
-    fi
-    cp "$root/tests/embedding/server.c" .
-    if command -v pkg-config >/dev/null; then
-        PKG_CONFIG_PATH=$lib/lib/pkgconfig
-        PKG_CONFIG_SYSROOT_DIR=$PWD/stage
-        export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
-        $cc $flags $(pkg-config --cflags ae) server.c $(pkg-config --libs ae) -o server || return 1
-    else
-        $cc $flags -I$lib/include server.c -L$lib/lib -lae -o server || return 1
-    fi
-    ./server || return 1
-    (cd "$root" && $make uninstall DESTDIR="$box/project/stage" PREFIX=/opt/ae) || return 1
-    [ -z "$(find stage -type f)" ]
-}
-
 for backend in epoll:EPOLL select:SELECT; do
     check "three copied files build with no flag and no other file: ${backend%:*}" \
         three_copied_files_build_with_no_flag_and_no_other_file ${backend%:*} \
@@ -222,6 +196,4 @@ check "make vendor copies all, and anet" vendors \
 check "make vendor loses no licence" make_vendor_loses_no_licence
 check "make vendor says what it cannot do" make_vendor_says_what_it_cannot_do
 check "the version is the same everywhere" the_version_is_the_same_everywhere
-check "make install serves pkg-config, and uninstall takes all of it" \
-    make_install_serves_pkg_config_and_uninstall_takes_all_of_it
 finish

@@ -74,6 +74,7 @@ test: FAILED: $1"
 
 if $everything; then
     run tests/embedding.sh
+    run tests/makefile.sh
     run tests/doc.sh
     run tests/readme.sh
     run tests/integration.sh build/examples
