@@ -1,6 +1,6 @@
 #!/bin/sh
-# Holds the format (clang-format 14) and compiles everything without a warning, with each compiler
-# and standard at hand.
+# Checks the format (clang-format 14) and the words, and compiles everything without a warning, with
+# each compiler and standard at hand.
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
@@ -8,6 +8,26 @@ trap 'rm -rf "$out"' EXIT
 
 # Not by git ls-files: there is no repository in a release.
 clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
+
+# tests/support/words.txt lists words that must not come back. These files are free of them. All files
+# will be checked by: clean=$(find . -name '*.[ch3]' -o -name '*.sh' -o -name '*.md' -o -name Makefile)
+clean="Makefile CMakeLists.txt meson.build meson_options.txt vendor.sh CONTRIBUTING.md .ci/run
+    tests/Makefile tests/run.sh tests/lint.sh tests/makefile.sh tests/buildsystems.sh tests/dist.sh
+    tests/support/is_dry.sh tests/support/filter.c tests/embedding/sockets.c"
+if grep -nwiFf tests/support/words.txt $clean; then
+    echo "lint: these words are in tests/support/words.txt: write plain ones" >&2
+    exit 1
+fi
+
+# The feature-test macros before the first header are the same in ae.c and anet.c.
+for file in ae.c anet.c; do
+    sed -n '/^#ifndef _GNU_SOURCE/,/^#include/{/^#include/!p;}' $file >"$out/$file.macros"
+    [ -s "$out/$file.macros" ]
+done
+diff "$out/ae.c.macros" "$out/anet.c.macros" || {
+    echo "lint: the feature-test macros of ae.c and anet.c differ" >&2
+    exit 1
+}
 
 has_hiredis=true
 echo '#include <hiredis/adapters/ae.h>' | ${CC:-cc} -I. -E - >/dev/null 2>&1 || {
