@@ -9,8 +9,8 @@ trap 'rm -rf "$out"' EXIT
 # Not by git ls-files: there is no repository in a release.
 clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
 
-# tests/support/words.txt lists words that must not come back. These files are free of them. All files
-# will be checked by: clean=$(find . -name '*.[ch3]' -o -name '*.sh' -o -name '*.md' -o -name Makefile)
+# tests/support/words.txt lists words that must not come back. These files are free of them. This checks
+# all: clean=$(find . -name build -prune -o -name '*.[ch3]' -o -name '*.sh' -o -name '*.md' -o -name Makefile)
 clean="Makefile CMakeLists.txt meson.build meson_options.txt vendor.sh CONTRIBUTING.md .ci/run
     tests/Makefile tests/run.sh tests/lint.sh tests/makefile.sh tests/buildsystems.sh tests/dist.sh
     tests/support/is_dry.sh tests/support/filter.c tests/embedding/sockets.c"
