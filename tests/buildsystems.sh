@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/.."
 root=$PWD
 . tests/support/check.sh
+. tests/support/markdown.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR CFLAGS CXXFLAGS LDFLAGS PKG_CONFIG_PATH CMAKE_PREFIX_PATH
 for tool in cmake ninja meson pkg-config c++; do
     command -v $tool >/dev/null && continue
@@ -223,6 +224,26 @@ END
     grep -x "Libs: -L\${libdir} -lae${*:+ $*}" "$box/build/meson-private/ae.pc"
 }
 
+## The README, as pasted
+
+the_cmake_lines_of_the_README_build_its_program() {
+    { printf '%s\n' 'cmake_minimum_required(VERSION 3.14)' 'project(host C)' && block README.md cmake 1; } |
+        project CMakeLists.txt
+    block README.md c 1 >"$box/project/server.c"
+    cp -R "$box/ae" "$box/project/libae"
+    cmake -S "$box/project" -B "$box/project/build" -G Ninja && cmake --build "$box/project/build" &&
+        [ -x "$box/project/build/server" ]
+}
+
+the_meson_lines_of_the_README_build_its_program() {
+    { echo "project('host', 'c')" && block README.md meson 1; } | project meson.build
+    block README.md c 1 >"$box/project/server.c"
+    mkdir "$box/project/subprojects"
+    cp -R "$box/ae" "$box/project/subprojects/ae"
+    meson setup "$box/project/build" "$box/project" && ninja -C "$box/project/build" &&
+        [ -x "$box/project/build/server" ]
+}
+
 for how in static shared; do
     check "add_subdirectory adds it: $how" add_subdirectory_adds_it $how
     check "FetchContent adds it: $how" FetchContent_adds_it $how
@@ -243,4 +264,6 @@ check "CMake links the libraries of sockets: Haiku" cmake_links Haiku "-lnetwork
 check "Meson links the libraries of sockets: Linux" meson_links linux
 check "Meson links the libraries of sockets: Solaris, illumos" meson_links sunos -lsocket -lnsl
 check "Meson links the libraries of sockets: Haiku" meson_links haiku -lnetwork
+check "the CMake lines of the README build its program" the_cmake_lines_of_the_README_build_its_program
+check "the Meson lines of the README build its program" the_meson_lines_of_the_README_build_its_program
 finish
