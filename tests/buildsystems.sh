@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Projects that use libae through CMakeLists.txt and meson.build, each with a program in C and one in
 # C++. Needs Linux, cmake, ninja and meson. Prints a line for each behaviour.
 set -u

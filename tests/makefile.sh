@@ -99,7 +99,7 @@ uninstall_removes_what_was_installed_and_nothing_else() {
     touch "$stage/opt/ae/lib/other.a" "$stage/opt/ae/include/aeother.h" \
         "$stage/opt/ae/share/man/man3/aeOther.3"
     $make uninstall DESTDIR="$stage" PREFIX=/opt/ae || return 1
-    [ "$(find "$stage" ! -type d | wc -l)" = 3 ] && [ -f "$stage/opt/ae/lib/other.a" ] &&
+    [ "$(find "$stage" ! -type d | wc -l)" -eq 3 ] && [ -f "$stage/opt/ae/lib/other.a" ] &&
         [ -f "$stage/opt/ae/include/aeother.h" ] && [ -f "$stage/opt/ae/share/man/man3/aeOther.3" ]
 }
 
@@ -154,12 +154,12 @@ END
     $make build/ae.pc && grep -x "Libs: -L\${libdir} -lae${libraries:+ $libraries}" build/ae.pc &&
         $make CC=note examples && $make -s vendor DEST=lib ANET=1 >"$box/lines" &&
         $make -f tests/Makefile CC=note BACKEND=select suites test-anet || return 1
-    grep -e '-o build/examples\|-o build/.*test_' "$box/commands" >"$box/linked"
+    grep -E -e '-o build/(examples|.*test_)' "$box/commands" >"$box/linked"
     [ "$(wc -l <"$box/linked")" -gt 10 ] || return 1
     if [ -n "$libraries" ]; then
         ! grep -v -e " $libraries" "$box/linked" && grep -x "LDLIBS += $libraries" "$box/lines"
     else
-        ! grep -e '-lsocket\|-lnsl\|-lnetwork' "$box/linked" && ! grep LDLIBS "$box/lines"
+        ! grep -E -e '-l(socket|nsl|network)' "$box/linked" && ! grep LDLIBS "$box/lines"
     fi
 }
 
@@ -192,7 +192,7 @@ help_names_every_goal() {
     enter && $make help >"$box/help" || return 1
     goals | grep -x install || return 1
     for goal in $(goals | grep -vx all); do
-        grep -qE "\\bmake $goal\\b" "$box/help" || { echo "help does not name $goal" && return 1; }
+        grep -qE "make $goal( |\$)" "$box/help" || { echo "help does not name $goal" && return 1; }
     done
 }
 
