@@ -6,9 +6,6 @@ cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-# Not by git ls-files: there is no repository in a release.
-clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
-
 # tests/support/words.txt lists words that must not come back. These files are free of them. This checks
 # all: clean=$(find . -name build -prune -o -name '*.[ch3]' -o -name '*.sh' -o -name '*.md' -o -name Makefile)
 clean="Makefile CMakeLists.txt meson.build meson_options.txt vendor.sh CONTRIBUTING.md .ci/run
@@ -28,6 +25,9 @@ diff "$out/ae.c.macros" "$out/anet.c.macros" || {
     echo "lint: the feature-test macros of ae.c and anet.c differ" >&2
     exit 1
 }
+
+# Not by git ls-files: there is no repository in a release.
+clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
 
 has_hiredis=true
 echo '#include <hiredis/adapters/ae.h>' | ${CC:-cc} -I. -E - >/dev/null 2>&1 || {
