@@ -107,6 +107,7 @@ for number in $(seq "$(blocks README.md sh)"); do
     block README.md sh $number | grep -v '^make deps test\|apt-get' >"$box/block.sh"
     check "README: $(sed 's/ *#.*//' "$box/block.sh" | tail -n 1)" pasted
 done
+check "every link of doc/DROPIN.md leads somewhere" every_link_leads_somewhere doc/DROPIN.md
 check "README: the program compiles without a warning" the_program_compiles_without_a_warning
 [ "$(blocks README.md c) $(blocks README.md sh)" = "1 4" ] || {
     echo "readme: not the blocks that this script knows" >&2
