@@ -10,7 +10,7 @@
 #   make lint             the format, the words, and warnings of every compiler and standard at hand
 #   make coverage         lines and branches that the tests reach: all of them, or it fails
 #   make mcdc             conditions whose effect the tests show (needs clang 19)
-#   make buildsystems     projects that use CMakeLists.txt and meson.build (needs cmake, meson)
+#   make buildsystems     projects that use CMakeLists.txt, meson.build (needs cmake, meson, ninja)
 #   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
 #   make dropin-all       the same with every part of their tests, on every backend: two hours
 #   make dropin-redis REDIS_SRC=path   the same for any Redis tree
@@ -32,7 +32,7 @@
 #
 # BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
 # and AR have their usual meaning; CFLAGS=-fPIC makes a libae.a that can become part of a shared
-# object. Installed is what these variables say, so give install what you gave make.
+# object. make install builds what has changed: give it the same variables as make.
 #
 # PREFIX (/usr/local) is where to install; LIBDIR, INCLUDEDIR and MANDIR are $(PREFIX)/lib, /include
 # and /share/man unless they are given. DESTDIR is put before each of them.
