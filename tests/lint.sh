@@ -10,7 +10,8 @@ trap 'rm -rf "$out"' EXIT
 # all: clean=$(find . -name build -prune -o -name '*.[ch3]' -o -name '*.sh' -o -name '*.md' -o -name Makefile)
 clean="Makefile CMakeLists.txt meson.build meson_options.txt vendor.sh CONTRIBUTING.md .ci/run
     tests/Makefile tests/run.sh tests/lint.sh tests/makefile.sh tests/buildsystems.sh tests/dist.sh
-    tests/support/is_dry.sh tests/support/filter.c tests/embedding/sockets.c"
+    tests/readme.sh tests/support/is_dry.sh tests/support/markdown.sh tests/support/filter.c
+    tests/embedding/sockets.c CHANGELOG.md"
 if grep -nwiFf tests/support/words.txt $clean; then
     echo "lint: these words are in tests/support/words.txt: write plain ones" >&2
     exit 1
