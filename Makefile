@@ -185,9 +185,10 @@ version:
 	@echo "$(VERSION)"
 
 dist:
-	@tag="$(TAG)" && version=`git show "$$tag:ae.h" | $(VERSION_OF)` && \
+	@tag="$(TAG)" && version=`git show "$$tag:ae.h" 2>/dev/null | $(VERSION_OF)` && \
 	if [ "$$tag" != "v$$version" ]; then \
-	    echo "dist: there is no tag $$tag, or its ae.h says $$version" >&2; exit 1; fi && \
+	    echo "dist: there is no tag $$tag, or its ae.h has another version: git tag it" >&2; \
+	    exit 1; fi && \
 	git archive --prefix="libae-$$version/" "$$tag" | gzip -9n > "libae-$$version.tar.gz" && \
 	echo "libae-$$version.tar.gz"
 
