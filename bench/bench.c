@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -19,6 +20,12 @@
 static void fail(const char *what) {
     fprintf(stderr, "bench: " LOOP_NAME ": %s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+static void *array(size_t count, size_t size) {
+    void *memory = calloc(count, size);
+    if (!memory) fail("calloc");
+    return memory;
 }
 
 #include LOOP_FILE
@@ -51,15 +58,14 @@ static int randomBelow(int limit) {
     return (int)(randomState % (uint64_t)limit);
 }
 
-static void *array(size_t count, size_t size) {
-    void *memory = calloc(count, size);
-    if (!memory) fail("calloc");
-    return memory;
-}
-
-static double heapBytes(void) {
-    struct mallinfo2 info = mallinfo2();
-    return (double)(info.uordblks + info.hblkhd);
+/* What requests.c counts: requestsHeld and requestsLargest. */
+static double requests(const char *function) {
+    size_t (*count)(void) = (size_t(*)(void))dlsym(RTLD_DEFAULT, function);
+    if (!count) {
+        errno = 0;
+        fail("this workload needs LD_PRELOAD=build/bench/requests.so");
+    }
+    return (double)count();
 }
 
 /* As many fds as the system lets us have. */
@@ -99,12 +105,15 @@ int main(int argc, char **argv) {
     char *none[] = {NULL, NULL, NULL, NULL}, **args = argc > 1 ? argv + 2 : none;
     const char *workload = argc > 1 ? argv[1] : "";
     setvbuf(stdout, NULL, _IOLBF, 0);
-    /* Freed memory stays with the process, so that only the first round has page faults. */
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
 
     if (!strcmp(workload, "timers") && argc == 4)
         benchTimers(number(args[0]), number(args[1]));
+    else if (!strcmp(workload, "cold") && argc == 3)
+        benchCold(number(args[0]));
+    else if (!strcmp(workload, "pending") && argc == 3)
+        benchPending(number(args[0]));
+    else if (!strcmp(workload, "longest") && argc == 3)
+        benchLongest(number(args[0]));
     else if (!strcmp(workload, "lateness") && argc == 4)
         benchLateness(number(args[0]), number(args[1]));
     else if (!strcmp(workload, "chain") && argc == 5)
@@ -119,9 +128,9 @@ int main(int argc, char **argv) {
         serveHttp();
     else {
         fprintf(stderr,
-                "usage: %s timers N MILLISECONDS | lateness MAX-MILLISECONDS TIMES |\n"
-                "    chain PAIRS PRIMED WRITES | interest CONVERSATIONS ROUNDS | idle N | memory | "
-                "http\n",
+                "usage: %s timers N MILLISECONDS | cold N | pending N | longest N |\n"
+                "    lateness MAX-MILLISECONDS TIMES | chain PAIRS READY WRITES |\n"
+                "    interest CLIENTS ROUND-TRIPS | idle N | memory | http\n",
                 argv[0]);
         return 2;
     }

@@ -13,7 +13,7 @@ static void takeByte(int fd) {
     if (read(fd, &byte, 1) != 1) fail("read");
 }
 
-/* The pipe chain: `primed` of the pairs hold a byte. Each read passes a byte on to the next pair,
+/* The pipe chain: `ready` of the pairs hold a byte. Each read passes a byte on to the next pair,
  * as long as there are writes left; the last read ends it. */
 
 typedef struct Pair {
@@ -33,7 +33,7 @@ IO_HANDLER(onByte) {
     if (--readsLeft == 0) loopStop();
 }
 
-static void benchChain(int count, int primed, int writes) {
+static void benchChain(int count, int ready, int writes) {
     raiseFdLimit();
     Pair *pairs = array((size_t)count, sizeof(*pairs));
     loopOpen(2 * count + 64);
@@ -46,29 +46,29 @@ static void benchChain(int count, int primed, int writes) {
         ioStartReading(&pairs[i].io);
     }
     writesLeft = writes;
-    readsLeft = writes + primed;
+    readsLeft = writes + ready;
     loopStep();
-    for (int i = 0; i < primed; i++) putByte(pairs[(int)((long)i * count / primed)].out);
+    for (int i = 0; i < ready; i++) putByte(pairs[(int)((long)i * count / ready)].out);
 
     int64_t start = nowNs();
     countedRun();
     int64_t elapsed = nowNs() - start;
     char scope[32];
-    snprintf(scope, sizeof(scope), "%d of %d", primed, count);
-    emit("dispatch", scope, "ns", (double)elapsed / (writes + primed));
+    snprintf(scope, sizeof(scope), "%d of %d", ready, count);
+    emit("dispatch", scope, "ns", (double)elapsed / (writes + ready));
 }
 
-/* A server that wants to write only while it has an answer. Its clients are played by the write
- * handler: each sends its next request when it has read the answer. */
+/* A server that wants to write only while it has a response. The write handler plays its clients:
+ * each sends its next request when it has read the response. */
 
 typedef struct {
     Io io;
     int fd, client;
-} Conversation;
+} Connection;
 
-static int requestsLeft, answersLeft;
+static int requestsLeft, responsesLeft;
 
-static void request(Conversation *c) {
+static void request(Connection *c) {
     if (requestsLeft > 0) {
         requestsLeft--;
         putByte(c->client);
@@ -76,34 +76,34 @@ static void request(Conversation *c) {
 }
 
 IO_HANDLER(onRequest) {
-    takeByte(((Conversation *)io)->fd);
+    takeByte(((Connection *)io)->fd);
     ioStartWriting(io);
 }
 
-IO_HANDLER(onAnswer) {
-    Conversation *c = (Conversation *)io;
+IO_HANDLER(onResponse) {
+    Connection *c = (Connection *)io;
     putByte(c->fd);
     ioStopWriting(io);
     takeByte(c->client);
     request(c);
-    if (--answersLeft == 0) loopStop();
+    if (--responsesLeft == 0) loopStop();
 }
 
 static void benchInterest(int count, int rounds) {
-    Conversation *conversations = array((size_t)count, sizeof(*conversations));
+    Connection *connections = array((size_t)count, sizeof(*connections));
     loopOpen(2 * count + 64);
     for (int i = 0; i < count; i++) {
-        Conversation *c = &conversations[i];
+        Connection *c = &connections[i];
         int ends[2];
         makePair(ends);
         c->fd = ends[0];
         c->client = ends[1];
-        ioInit(&c->io, c->fd, onRequest, onAnswer);
+        ioInit(&c->io, c->fd, onRequest, onResponse);
         ioStartReading(&c->io);
     }
     loopStep();
-    requestsLeft = answersLeft = rounds;
-    for (int i = 0; i < count; i++) request(&conversations[i]);
+    requestsLeft = responsesLeft = rounds;
+    for (int i = 0; i < count; i++) request(&connections[i]);
 
     int64_t start = nowNs();
     countedRun();
@@ -183,7 +183,7 @@ static void benchMemory(void) {
     loopOpen(1000000);
     emit("memory", "loop of 1000000", "KiB", residentKiB() - before);
 
-    double heap = heapBytes();
+    double heap = requests("requestsHeld");
     do {
         fd = dup(idle[0]);
         if (fd == -1) fail("dup");
@@ -192,5 +192,6 @@ static void benchMemory(void) {
         count++;
     } while (fd < SLOTS - 1);
     loopStep();
-    emit("memory", "registered fd", "bytes", (heapBytes() - heap) / count + WATCHER_BYTES);
+    emit("memory", "registered fd", "bytes",
+         (requests("requestsHeld") - heap) / count + WATCHER_BYTES);
 }

@@ -1,7 +1,7 @@
 /* libuv: its poll handles, since the work is on fds. */
 #include <uv.h>
 
-static uv_loop_t uv, *const loop = &uv;
+static uv_loop_t *loop;
 
 /* A poll handle has one callback, and one mask that is set as a whole. */
 typedef struct Io {
@@ -25,6 +25,7 @@ enum { HAS_TIMERS = 1, WATCHER_BYTES = sizeof(uv_poll_t) };
 
 static void loopOpen(int setsize) {
     (void)setsize;
+    loop = array(1, sizeof(*loop));
     if (uv_loop_init(loop)) fail("uv_loop_init");
 }
 

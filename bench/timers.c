@@ -1,19 +1,20 @@
 /* Timers: what they cost, and how late they are. */
 
 /* Nanoseconds of one piece of work: the best of as many rounds as take `budget` nanoseconds, or 20
- * times that with what goes on between them, and of at least three. The first round is told apart,
- * since it has the page faults. */
+ * times that with what goes on between them, and of at least four. */
 typedef struct {
-    int64_t first, best, spent, begun;
+    int64_t best, spent, begun;
     int rounds;
 } Best;
 
+static int64_t since(int64_t start) {
+    int64_t elapsed = nowNs() - start - clockCost();
+    return elapsed > 0 ? elapsed : 0;
+}
+
 static void bestAdd(Best *best, int64_t elapsed) {
-    elapsed -= clockCost();
-    if (elapsed < 0) elapsed = 0;
     best->spent += elapsed;
-    if (best->rounds++ == 0) best->first = elapsed;
-    if (best->rounds == 2 || elapsed < best->best) best->best = elapsed;
+    if (best->rounds++ == 0 || elapsed < best->best) best->best = elapsed;
 }
 
 static int bestWantsMore(Best *best, int64_t budget) {
@@ -31,6 +32,19 @@ TIMER_HANDLER(onFired) {
 
 static Timer *timers;
 static int timerCount;
+
+/* The program's own part of them. */
+static void makeTimers(int n) {
+    timerCount = n;
+    timers = array((size_t)n, sizeof(*timers));
+    for (int i = 0; i < n; i++) timerInit(&timers[i]);
+}
+
+static int *randomDelays(int n) {
+    int *delays = array((size_t)n, sizeof(*delays));
+    for (int i = 0; i < n; i++) delays[i] = 60000 + randomBelow(600001);
+    return delays;
+}
 
 static void startAll(const int *delays) {
     for (int i = 0; i < timerCount; i++) timerStart(&timers[i], delays[i], onFired);
@@ -52,15 +66,12 @@ static void benchCreate(const int *delays, int64_t budget) {
     while (bestWantsMore(&create, budget)) {
         int64_t start = nowNs();
         startAll(delays);
-        int64_t middle = nowNs();
+        bestAdd(&create, since(start));
         loopStep();
-        int64_t end = nowNs();
-        bestAdd(&create, middle - start);
-        bestAdd(&settled, end - start);
+        bestAdd(&settled, since(start));
         stopAll();
     }
     emitFor("timers", timerCount, "create", perTimer(create.best));
-    emitFor("timers", timerCount, "create-first", perTimer(create.first));
     emitFor("timers", timerCount, "create+poll", perTimer(settled.best));
 }
 
@@ -74,7 +85,7 @@ static void chooseAtRandom(int *victims, int *delays, int count) {
     }
 }
 
-/* All timers have the same time-out, and it is always the oldest that begins anew. */
+/* All timers have the same time-out, and the oldest one starts again. */
 static void chooseOldest(int *victims, int *delays, int count) {
     static int next;
     for (int i = 0; i < count; i++) {
@@ -98,7 +109,7 @@ static void benchChanges(const char *metric, Chooser *choose, int withPolls, int
             timerStart(timer, delays[i], onFired);
             if (withPolls && i % 16 == 15) loopStep();
         }
-        bestAdd(&change, nowNs() - start);
+        bestAdd(&change, since(start));
         loopStep();
     }
     emitFor("timers", timerCount, metric, (double)change.best / count);
@@ -122,7 +133,7 @@ static void benchPoll(int64_t budget) {
     while (bestWantsMore(&poll, budget)) {
         int64_t start = nowNs();
         for (int i = 0; i < 64; i++) loopStep();
-        bestAdd(&poll, nowNs() - start);
+        bestAdd(&poll, since(start));
     }
     emitFor("timers", timerCount, "poll", (double)poll.best / 64);
 }
@@ -141,7 +152,7 @@ static void benchFire(int64_t budget) {
         while (nowNs() < due) continue;
         int64_t start = nowNs();
         while (timersFired < timerCount) loopStep();
-        bestAdd(&fire, nowNs() - start);
+        bestAdd(&fire, since(start));
         loopStep();
     }
     emitFor("timers", timerCount, "fire", perTimer(fire.best));
@@ -153,27 +164,130 @@ static void benchTimers(int n, int milliseconds) {
     int64_t budget = (int64_t)milliseconds * 1000000;
     int pipeEnds[2];
     if (pipe(pipeEnds) == -1) fail("pipe");
-    timerCount = n;
-    int *delays = array((size_t)n, sizeof(*delays));
-    for (int i = 0; i < n; i++) delays[i] = 60000 + randomBelow(600001);
-
-    double before = heapBytes();
+    /* Freed memory stays with the process, so that only the first rounds have page faults. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    int *delays = randomDelays(n);
     loopOpen(1024);
     Io io;
     ioInit(&io, pipeEnds[0], onIdle, onIdle);
     ioStartReading(&io);
-    timers = array((size_t)n, sizeof(*timers));
-    for (int i = 0; i < n; i++) timerInit(&timers[i]);
+    makeTimers(n);
 
     benchCreate(delays, budget);
     startAll(delays);
     loopStep();
-    /* The loop itself is counted, which would drown a few timers. */
-    if (n >= 1000) emitFor("timers", n, "memory", (heapBytes() - before) / n);
     benchPoll(budget);
     benchChurn(budget);
     stopAll();
     benchFire(budget);
+}
+
+/* The first timers of a fresh process: the program's own array, allocated and touched, and all page
+ * faults are part of the time. */
+static void benchCold(int n) {
+    if (!HAS_TIMERS || n < 1) return;
+    int *delays = randomDelays(n);
+    loopOpen(1024);
+    clockCost();
+    int64_t start = nowNs();
+    makeTimers(n);
+    startAll(delays);
+    emitFor("timers", n, "create-first", perTimer(since(start)));
+}
+
+/* Which timers there are in random order, but the earliest quarter of them first. */
+
+static const int *delaysToSortBy;
+
+static int compareDelays(const void *a, const void *b) {
+    int x = delaysToSortBy[*(const int *)a], y = delaysToSortBy[*(const int *)b];
+    return (x > y) - (x < y);
+}
+
+static void shuffle(int *numbers, int count) {
+    for (int i = count; i > 1; i--) {
+        int other = randomBelow(i), number = numbers[i - 1];
+        numbers[i - 1] = numbers[other];
+        numbers[other] = number;
+    }
+}
+
+static int *earliestQuarterFirst(const int *delays, int n) {
+    int *order = array((size_t)n, sizeof(*order));
+    for (int i = 0; i < n; i++) order[i] = i;
+    delaysToSortBy = delays;
+    qsort(order, (size_t)n, sizeof(*order), compareDelays);
+    shuffle(order, n / 4);
+    shuffle(order + n / 4, n - n / 4);
+    return order;
+}
+
+/* Bytes that the loop and n pending timers hold, the program's own part of them included; and the
+ * largest request on the way there and back. */
+static void benchPending(int n) {
+    if (!HAS_TIMERS || n < 1) return;
+    int *delays = randomDelays(n), *order = earliestQuarterFirst(delays, n);
+    double before = requests("requestsHeld");
+    loopOpen(1024);
+    makeTimers(n);
+    requests("requestsLargest");
+    startAll(delays);
+    loopStep();
+    double held = requests("requestsHeld") - before;
+    for (int i = 0; i < n; i++) timerStop(&timers[order[i]]);
+    loopStep();
+    double largest = requests("requestsLargest");
+    emitFor("timers", n, "memory", held / n);
+    emitFor("longest", n, "largest request", largest);
+}
+
+/* The eleventh longest of many calls, in nanoseconds: the ten before it may be the machine's. */
+typedef struct {
+    int64_t longest[11];
+} Longest;
+
+static void longestAdd(Longest *calls, int64_t elapsed) {
+    int i = 10;
+    if (elapsed <= calls->longest[i]) return;
+    for (; i > 0 && elapsed > calls->longest[i - 1]; i--) calls->longest[i] = calls->longest[i - 1];
+    calls->longest[i] = elapsed;
+}
+
+static double eleventhUs(const Longest *calls) {
+    return (double)calls->longest[10] / 1000;
+}
+
+/* One call at a time, on the way from nothing to n timers and back. The timer created last is the
+ * latest: were it among the earliest, a library that keeps an eye on it would do the work of the
+ * poll in the deletions before. */
+static void benchLongest(int n) {
+    if (!HAS_TIMERS || n < 44) return;
+    int *delays = randomDelays(n), *order, done = 0;
+    delays[n - 1] = 660000;
+    order = earliestQuarterFirst(delays, n);
+    Longest create = {{0}}, delete = {{0}};
+    loopOpen(1024);
+    makeTimers(n);
+    clockCost();
+    for (int i = 0; i < n; i++) {
+        int64_t start = nowNs();
+        timerStart(&timers[i], delays[i], onFired);
+        longestAdd(&create, since(start));
+    }
+    loopStep();
+    for (int part = n / 4; part <= n; part += n - n / 4) {
+        for (; done < part; done++) {
+            int64_t start = nowNs();
+            timerStop(&timers[order[done]]);
+            longestAdd(&delete, since(start));
+        }
+        int64_t start = nowNs();
+        loopStep();
+        if (part < n) emitFor("longest", n, "poll", (double)since(start) / 1000);
+    }
+    emitFor("longest", n, "create", eleventhUs(&create));
+    emitFor("longest", n, "delete", eleventhUs(&delete));
 }
 
 /* Lateness of lone timers, in microseconds, by the precise clock. */
@@ -208,7 +322,6 @@ static void benchLateness(int maxMilliseconds, int times) {
         late[i] = (double)difference / 1000;
     }
     qsort(late, (size_t)count, sizeof(*late), compareDoubles);
-    emitFor("lateness", maxMilliseconds, "earliest", late[0]);
     emitFor("lateness", maxMilliseconds, "median", late[count / 2]);
     emitFor("lateness", maxMilliseconds, "p99", late[count - 1 - count / 100]);
     emitFor("lateness", maxMilliseconds, "early", early);

@@ -1,5 +1,5 @@
-/* The floor: what is left when there is no library. epoll as one would write it by hand, with the
- * connection behind data.ptr. It has no timers. */
+/* The bare epoll baseline: what is left when there is no library. epoll as one would write it by
+ * hand, with the connection behind data.ptr. It has no timers. */
 #include <sys/epoll.h>
 
 static int loop, isStopped;
