@@ -2,13 +2,13 @@
 # The idle bench in an emulated machine, for those whose system does not let a process have 100,000
 # fds: Debian's kernel under qemu, and in it nothing but the benches, as many fds as they like and
 # one processor. Times are the emulator's: compare them with each other alone. Writes
-# doc/bench/idle-emulated.csv; takes two minutes.
+# bench/results/emulated.csv; takes two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bench/support.sh
-need ev.h event2/event.h uv.h qemu-system-x86_64 busybox cpio
+need cmake qemu-system-x86_64 busybox cpio
 build
-libraries="floor libae libev libevent libuv"
+libraries="epoll libae libev libevent libuv"
 box=$PWD/build/bench/emulated
 rm -rf "$box"
 mkdir -p "$box/root/bin" "$box/root/proc" "$box/root/dev"
@@ -37,8 +37,9 @@ apt-get download -q "$kernel" >download.log 2>&1 || { cat download.log >&2 && ex
 dpkg -x "$kernel"_*.deb kernel
 qemu-system-x86_64 -m 2000 -nographic -no-reboot -kernel kernel/boot/vmlinuz-* -initrd initrd \
     -append "console=ttyS0 quiet panic=1 init=/init PATH=/bin" >console.log </dev/null
-tr -d '\r' <console.log | grep -o 'idle,.*' >raw.csv
+tr -d '\r' <console.log | sed -n 's/.*idle,/emulated,/p' >raw.csv
 [ "$(wc -l <raw.csv)" = 45 ] || { cat console.log >&2 && exit 1; }
 cd - >/dev/null
-awk -f bench/table.awk -v workload=idle -v csv=doc/bench/idle-emulated.csv "$box/raw.csv"
+awk -f bench/table.awk -v workload=emulated -v csv=bench/results/emulated.csv "$box/raw.csv"
+bench/texts.sh
 echo "$kernel, $(qemu-system-x86_64 --version | head -n 1)"

@@ -1,7 +1,7 @@
 # Draws DIR/*.svg from the CSV files there. The background is left out, and all lines and words are
 # of middling brightness, so that they can be read on white and on black.
 #
-#     gnuplot -e 'dir = "doc/bench"; caption = "machine, date, versions"' bench/plots.gp
+#     gnuplot -e 'dir = "bench/results"; caption = "machine, date, versions"' bench/plots.gp
 
 grey = "#848d97"
 set datafile separator ","
@@ -15,7 +15,7 @@ set xlabel textcolor rgb grey
 set ylabel textcolor rgb grey
 set grid linecolor rgb grey linewidth 0.3
 
-libraries = "libae original libev libevent libuv floor"
+libraries = "libae original libev libevent libuv epoll"
 colours = "#e5534b #c69026 #539bf5 #57ab5a #b083f0 #848d97"
 colour(i) = word(colours, i)
 width(i) = i == 1 ? 3 : 1.5
@@ -31,6 +31,7 @@ set multiplot layout 2,3 title "Timers: nanoseconds, against how many are pendin
 set logscale xy
 set format x "10^%T"
 set xtics 10, 10
+set xrange [8:1.3e6]
 set key top left
 do for [metric in "create churn restart poll fire memory"] {
     set title metric eq "memory" ? "memory (bytes)" : metric
@@ -45,6 +46,7 @@ set terminal svg size 900,420 font "sans-serif,13" noenhanced
 set output dir."/dispatch.svg"
 set multiplot layout 1,2 title "Instructions in user space\n".caption textcolor rgb grey
 unset logscale
+set autoscale x
 set format x
 set yrange [0:*]
 set style fill solid 0.85 noborder
@@ -53,7 +55,7 @@ place(names, i) = 7 * (sum [n = 1:3] word(strcol(1), 1) eq word(names, n) ? n : 
 instructions(i) = pick("instructions", i, 4)
 
 set title "Per event of a pipe chain"
-set xlabel "primed pairs"
+set xlabel "ready pairs"
 set xtics ("1 of 100" 7, "4 of 100" 14, "100 of 400" 21)
 set key top right
 set offsets 0, 0, graph 0.35, 0
@@ -62,23 +64,8 @@ plot for [i = 1:6] dir."/dispatch.csv" using (place("1 4 100", i)):(instructions
 unset key
 unset offsets
 set title "Per round trip, interest in writing changed twice"
-set xlabel "conversations at once"
+set xlabel "round trips at once"
 set xtics ("1" 7, "2" 14, "10" 21)
 plot for [i = 1:6] dir."/interest.csv" using (place("1 2 10", i)):(instructions(i)) \
     with boxes linecolor rgb colour(i) notitle
 unset multiplot
-
-# Requests a second against open connections, with the lowest and the highest round.
-set terminal svg size 900,480 font "sans-serif,13" noenhanced
-set output dir."/http.svg"
-set title "HTTP requests a second, keep-alive, wrk on the other processor\n".caption
-set xlabel "open connections"
-set logscale x
-set xtics auto
-set xrange [70:15000]
-set key outside right
-kept(i, column) = word(strcol(1), 2) eq "keep-alive" ? pick("requests/s", i, column) : NaN
-plot for [i = 1:6] dir."/http.csv" \
-    using (real(word(strcol(1), 1)) * (0.94 + 0.02 * i)):(kept(i, 4)):(kept(i, 5)):(kept(i, 6)) \
-    with yerrorlines linecolor rgb colour(i) linewidth width(i) pointtype 7 pointsize 0.4 \
-    title word(libraries, i)

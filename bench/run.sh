@@ -1,44 +1,64 @@
 #!/bin/bash
 # Runs the benches on every library, in turn, and prints and writes what came out. See README.md.
 #
-#     bench/run.sh            all of it, into doc/bench; takes half an hour
-#     bench/run.sh quick      less of it, into build/bench/quick; takes less than a minute
+#     bench/run.sh            all of it; replaces bench/results, and writes what the pages say about it
+#     bench/run.sh quick      less of it, into build/bench/quick; takes about a minute
+#     bench/run.sh plots      draws the plots and writes the pages' passages again, without measuring
+#     bench/run.sh check      fails if a page says about speed what bench/results does not
 #
 # REDIS_SRC=path/to/redis adds Redis's own ae. ROUNDS=n and WORKLOADS="timers dispatch interest idle
-# memory lateness http" (some of them) say how often and what.
+# memory lateness longest http" (some of them) say how often and what.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1:-} in
-'')
-    rounds=${ROUNDS:-5} httpRounds=${ROUNDS:-3} out=doc/bench
-    timers="10 100 1000 10000 100000 1000000" milliseconds=40
-    chains="1,100 4,100 100,400" conversations="1 2 10" steps=10000 writes=200000
-    idle="1000 10000 100000" lateness="50 2" seconds=4
-    loads="100,close 100,keep-alive 500,keep-alive 2000,keep-alive 10000,keep-alive"
-    ;;
-quick)
-    rounds=${ROUNDS:-2} httpRounds=${ROUNDS:-1} out=build/bench/quick
-    timers="10 1000 10000" milliseconds=5
-    chains="4,100" conversations="2" steps=1000 writes=20000
-    idle="1000 10000" lateness="10 2" seconds=1
-    loads="100,close 500,keep-alive"
-    ;;
-*) echo "usage: bench/run.sh [quick]" >&2 && exit 2 ;;
-esac
-workloads=" ${WORKLOADS:-timers dispatch interest idle memory lateness http} "
-
 . bench/support.sh
-need ev.h event2/event.h uv.h valgrind strace wrk gnuplot
-build
-ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-libraries="floor libae ${REDIS_SRC:+original }libev libevent libuv"
-mkdir -p "$out"
-raw=build/bench/raw.csv
-: >"$raw"
 
 say() {
     echo "bench: $*" >&2
 }
+
+# Draws the plots of a folder.
+plot() {
+    local caption workload
+    for workload in timers dispatch interest; do
+        [ -f "$1/$workload.csv" ] || { say "no plots without $workload" && return; }
+    done
+    caption=$(cat "$1/machine.txt")
+    gnuplot -e "dir = '$1'; caption = \"${caption//$'\n'/\\n}\"" bench/plots.gp
+}
+
+case ${1:-} in
+'')
+    rounds=${ROUNDS:-5} out=build/bench/results
+    timers="10 100 1000 10000 100000 1000000" milliseconds=40 longest=1000000
+    chains="1,100 4,100 100,400" roundTrips="1 2 10" steps=10000 writes=200000
+    idle="1000 10000 100000" lateness="50 2" seconds=2
+    loads="100,close 100,keep-alive 1000,keep-alive 10000,keep-alive"
+    ;;
+quick)
+    rounds=${ROUNDS:-2} out=build/bench/quick
+    timers="10 1000 10000" milliseconds=5 longest=100000
+    chains="4,100" roundTrips="2" steps=1000 writes=20000
+    idle="1000 10000" lateness="10 2" seconds=1
+    loads="100,close 1000,keep-alive"
+    ;;
+plots)
+    need gnuplot
+    plot bench/results
+    exec bench/texts.sh
+    ;;
+check) exec bench/texts.sh check ;;
+*) echo "usage: bench/run.sh [quick|plots|check]" >&2 && exit 2 ;;
+esac
+workloads=" ${WORKLOADS:-timers dispatch interest idle memory lateness longest http} "
+
+need valgrind strace wrk gnuplot cmake
+build
+ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+libraries="epoll libae ${REDIS_SRC:+original }libev libevent libuv"
+rm -rf "$out"
+mkdir -p "$out"
+raw=build/bench/raw.csv
+: >"$raw"
 
 measure() {
     $pin build/bench/"$@" >>"$raw"
@@ -53,10 +73,26 @@ eachInTurn() {
     done
 }
 
-# The original walks a list of all its timers for each deletion: with more it takes for ever.
+# The original walks a list of all its timers for each deletion: more of them would take hours.
+isTooMany() {
+    [ "$2" = original ] && [ "$1" -gt 10000 ]
+}
+
 benchTimers() {
-    [ "$2" != original ] || [ "$1" -le 10000 ] || return 0
-    measure "$2" timers "$1" $milliseconds
+    isTooMany "$@" || measure "$2" timers "$1" $milliseconds
+}
+
+benchCold() {
+    local process
+    for process in 1 2 3; do measure "$2" cold "$1"; done
+}
+
+benchPending() {
+    isTooMany "$@" || countRequests "$2" pending "$1" | sed -n "/^$workload/p" >>"$raw"
+}
+
+benchLongest() {
+    isTooMany "$@" || measure "$2" longest "$1"
 }
 
 benchChain() {
@@ -95,38 +131,52 @@ benchIdle() {
 }
 
 benchMemory() {
-    measure "$1" memory
+    countRequests "$1" memory >>"$raw"
 }
 
 benchLateness() {
     measure "$1" lateness $lateness
 }
 
-# Requests a second, by wrk on the other processor, and what processor time each took the server.
-# The example is examples/http itself.
+# Nanoseconds that a process has had of a processor.
+processorTime() {
+    cut -d' ' -f1 "/proc/$1/schedstat"
+}
+
+# The server's processor time for each request that wrk, on the other processor, has had answered.
 benchHttp() {
-    local connections=${1%,*} kind=${1#*,} library=$2 server pid port answer ticks
-    server="build/bench/$library http"
-    [ "$library" != example ] || server=build/examples/http
-    exec {server_output}< <(exec $pin $server)
+    local connections=${1%,*} kind=${1#*,} library=$2 server pid port report before after
+    exec {server}< <(exec $pin build/bench/"$library" http)
     pid=$!
-    read -r -u "$server_output" port
-    answer=$($pinPeer wrk -t1 -c"$connections" -d${seconds}s --timeout 10s \
+    read -r -u "$server" port
+    before=$(processorTime $pid)
+    report=$($pinPeer wrk -t1 -c"$connections" -d${seconds}s --timeout 10s \
         -H "Connection: $kind" "http://127.0.0.1:${port##*:}/") || true
-    ticks=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+    after=$(processorTime $pid)
     kill "$pid"
-    exec {server_output}<&-
-    ! grep -E 'Socket errors|Non-2xx' <<<"$answer" || say "$library, $1: some requests failed"
-    awk -v scope="$connections $kind" -v library="$library" -v ms=$((ticks * 1000 / hertz)) '
-        /requests in/ { print "http," scope ",server us," library "," ms * 1000 / $1 }
-        /^Requests\/sec/ { print "http," scope ",requests/s," library "," $2 }' \
-        <<<"$answer" >>"$raw"
+    exec {server}<&-
+    ! grep -E 'Socket errors|Non-2xx' <<<"$report" || say "$library, $1: some requests failed"
+    awk -v scope="$connections $kind" -v library="$library" -v ns=$((after - before)) '
+        /requests in/ { print "http," scope ",us," library "," ns / 1000 / $1 }' \
+        <<<"$report" >>"$raw"
 }
 
 for workload in $workloads; do
-    say "$workload"
+    say "$workload, at $SECONDS s"
     case $workload in
-    timers) for n in $timers; do eachInTurn "$rounds" benchTimers "$n"; done ;;
+    timers)
+        for n in $timers; do
+            eachInTurn "$rounds" benchTimers "$n"
+            eachInTurn "$rounds" benchCold "$n"
+        done
+        for n in 1 $timers; do
+            [[ $n == 10 || $n == 100 ]] || eachInTurn 1 benchPending "$n"
+        done
+        ;;
+    longest)
+        eachInTurn "$rounds" benchLongest $longest
+        eachInTurn 1 benchPending $longest
+        ;;
     dispatch)
         for chain in $chains; do
             eachInTurn "$rounds" benchChain "$chain"
@@ -134,53 +184,46 @@ for workload in $workloads; do
         done
         ;;
     interest)
-        for n in $conversations; do
+        for n in $roundTrips; do
             eachInTurn "$rounds" benchInterest "$n"
             eachInTurn 1 countInterest "$n"
         done
         ;;
     idle) for n in $idle; do eachInTurn "$rounds" benchIdle "$n"; done ;;
-    memory) eachInTurn "$rounds" benchMemory ;;
+    memory) eachInTurn 1 benchMemory ;;
     lateness) eachInTurn "$rounds" benchLateness ;;
-    http)
-        hertz=$(getconf CLK_TCK)
-        everyone=$libraries
-        libraries="$libraries example"
-        for load in $loads; do eachInTurn "$httpRounds" benchHttp "$load"; done
-        libraries=$everyone
-        ;;
+    http) for load in $loads; do eachInTurn $((2 * rounds + 1)) benchHttp "$load"; done ;;
     *) say "no such workload: $workload" && exit 2 ;;
     esac
     awk -f bench/table.awk -v workload="$workload" -v csv="$out/$workload.csv" "$raw"
 done
 
-# What it was measured on.
+# What it was measured on, and the releases that the headers tell of.
 macros() {
-    printf '#include <%s>\n%s\n' "$1" "$2" | ${CC:-cc} -E -P - | tail -n 1 | tr -d '" '
+    printf '#include <%s>\n%s\n' "$1" "$2" | ${CC:-cc} -I. -Ibuild/peers/include -E -P - |
+        tail -n 1 | tr -d '" '
 }
 processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 system="${processor:-$(uname -m)}, $(nproc) processors, Linux $(uname -r)"
-versions="libev $(macros ev.h EV_VERSION_MAJOR.EV_VERSION_MINOR)"
+versions="libae $(macros ae.h AE_VERSION_MAJOR.AE_VERSION_MINOR.AE_VERSION_PATCH)"
+versions="$versions, libev $(macros ev.h EV_VERSION_MAJOR.EV_VERSION_MINOR)"
 versions="$versions, libevent $(macros event2/event.h EVENT__VERSION)"
 versions="$versions, libuv $(macros uv.h UV_VERSION_MAJOR.UV_VERSION_MINOR.UV_VERSION_PATCH)"
 [ -z "${REDIS_SRC:-}" ] || versions="$versions, original of Redis $(
     sed -n 's/^#define REDIS_VERSION "\(.*\)"/\1/p' "$REDIS_SRC/src/version.h"
 )"
-caption="$system, $(${CC:-cc} --version | head -n 1), $(date +%Y-%m-%d)
-$versions"
+echo "$system, $(${CC:-cc} --version | head -n 1), $(date +%Y-%m-%d)
+$versions" >"$out/machine.txt"
 echo
-echo "$caption"
-case $out in
-doc/bench)
-    echo "$caption" >"$out/machine.txt"
-    missing=
-    for workload in timers dispatch interest http; do
-        [ -f "$out/$workload.csv" ] || missing="$missing $workload"
+cat "$out/machine.txt"
+if [ $out = build/bench/results ]; then
+    plot $out
+    # Other scripts measure these.
+    for kept in emulated swap; do
+        [ ! -f bench/results/$kept.csv ] || cp bench/results/$kept.csv $out
     done
-    if [ "$missing" ]; then
-        say "no plots: these were never measured:$missing"
-    else
-        gnuplot -e "dir = '$out'; caption = \"${caption//$'\n'/\\n}\"" bench/plots.gp
-    fi
-    ;;
-esac
+    rm -rf bench/results
+    mv $out bench/results
+    bench/texts.sh
+fi
+say "done, after $SECONDS s"

@@ -1,25 +1,21 @@
 # What run.sh and guard.sh share; sourced by bash, at the top of the tree.
 
-# need HEADER... TOOL...: says what is missing, and ends.
+# need TOOL...: says what is missing, and ends.
 need() {
     local missing= what
     for what in "$@"; do
-        case $what in
-        *.h) echo "#include <$what>" | ${CC:-cc} -E - >/dev/null 2>&1 || missing="$missing $what" ;;
-        *) command -v "$what" >/dev/null || missing="$missing $what" ;;
-        esac
+        command -v "$what" >/dev/null || missing="$missing $what"
     done
     [ -z "$missing" ] || {
         echo "bench: not installed:$missing" >&2
-        echo "bench: on Debian: apt-get install libev-dev libevent-dev libuv1-dev valgrind" \
-            "strace wrk gnuplot-nox" >&2
+        echo "bench: on Debian: apt-get install cmake valgrind strace wrk gnuplot-nox" >&2
         exit 1
     }
 }
 
 build() {
     mkdir -p build/bench
-    ${MAKE:-make} libae.a examples >build/bench/build.log 2>&1 &&
+    ${MAKE:-make} libae.a >build/bench/build.log 2>&1 &&
         ${MAKE:-make} -f bench/Makefile all >>build/bench/build.log 2>&1 &&
         { [ -z "${REDIS_SRC:-}" ] ||
             ${MAKE:-make} -f bench/Makefile original REDIS_SRC="$REDIS_SRC" \
@@ -48,4 +44,9 @@ instructions() {
 countInstructions() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=countedRun "$@" \
         2>&1 >/dev/null | sed -n 's/.* Collected : //p'
+}
+
+# countRequests LIBRARY WORKLOAD ARGUMENT...: with the allocator's requests counted.
+countRequests() {
+    LD_PRELOAD=$PWD/build/bench/requests.so build/bench/"$@"
 }

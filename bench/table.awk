@@ -2,13 +2,13 @@
 #
 #     awk -f table.awk -v workload=timers -v csv=out.csv raw.csv
 #
-# Of several rounds it takes the median. "to floor" and "to best" say how libae compares: the floor
-# and the best of libev, libevent and libuv are 1; below 1 is better, but above 1 where a number is
-# "per second". "spread" is the distance of libae's extremes, in percent of the median.
+# Of several rounds it takes the median. "to epoll" and "to best" say how libae compares: the bare
+# epoll baseline and the best of libev, libevent and libuv are 1; below 1 is better. "spread" is the
+# distance of libae's extremes, in percent of the median.
 
 BEGIN {
     FS = OFS = ","
-    count = split("floor libae example original libev libevent libuv", order, " ")
+    count = split("epoll libae original libev libevent libuv", order, " ")
 }
 
 $1 == workload {
@@ -48,23 +48,22 @@ function show(x) {
 
 END {
     if (!rowCount) exit
-    print "case", "metric", "library", "median", "low", "high", "rounds", "to floor", "to best" >csv
+    print "case", "metric", "library", "median", "low", "high", "rounds", "to epoll", "to best" >csv
     line = sprintf("%-28s", workload)
     for (i = 1; i <= count; i++)
         if (present[order[i]]) line = line sprintf("%10s", order[i])
-    print "\n" line sprintf("%10s%10s%8s", "to floor", "to best", "spread")
+    print "\n" line sprintf("%10s%10s%8s", "to epoll", "to best", "spread")
 
     for (r = 1; r <= rowCount; r++) {
         row = rows[r]
         split(row, part, ",")
-        more = part[2] ~ /\/s$/
-        best = floor = ""
+        best = epoll = ""
         for (i = 1; i <= count; i++) {
             library = order[i]
             if (!summarize(row, library)) continue
-            if (library == "floor") floor = median
+            if (library == "epoll") epoll = median
             if (library !~ /^lib(ev|event|uv)$/) continue
-            if (best == "" || (more ? median > best : median < best)) best = median
+            if (best == "" || median < best) best = median
         }
         line = sprintf("%-28s", part[1] " " part[2])
         spread = "-"
@@ -77,11 +76,11 @@ END {
             }
             line = line sprintf("%10s", show(median))
             if (library == "libae") {
-                ours = ratio(median, floor) "," ratio(median, best)
+                ours = ratio(median, epoll) "," ratio(median, best)
                 if (median > 0) spread = sprintf("%.0f %%", (high - low) * 100 / median)
             }
             print part[1], part[2], library, median, low, high, rounds[row, library],
-                ratio(median, floor), ratio(median, best) >csv
+                ratio(median, epoll), ratio(median, best) >csv
         }
         split(ours, part, ",")
         print line sprintf("%10s%10s%8s", part[1], part[2], spread)

@@ -97,6 +97,10 @@ every_link_leads_somewhere() {
     [ $count -gt 0 ]
 }
 
+what_the_pages_say_about_speed_is_what_was_measured() {
+    bench/run.sh check
+}
+
 block README.md c 1 >"$box/libae/server.c"
 for number in $(seq "$(blocks README.md sh)"); do
     block README.md sh $number | while read -r line; do
@@ -114,7 +118,9 @@ check "README: the program compiles without a warning" the_program_compiles_with
     failed=$((failed + 1))
 }
 check "the guide's code compiles" the_guides_code_compiles
-for page in README.md CONTRIBUTING.md CHANGELOG.md doc/GUIDE.md; do
+check "what the pages say about speed is what was measured" \
+    what_the_pages_say_about_speed_is_what_was_measured
+for page in README.md CONTRIBUTING.md CHANGELOG.md doc/GUIDE.md bench/README.md; do
     grep -q '](' $page || continue
     check "every link of $page leads somewhere" every_link_leads_somewhere $page
 done

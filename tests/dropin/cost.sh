@@ -5,7 +5,8 @@
 #     tests/dropin/cost.sh REDIS_SRC [BLOCKS]
 #
 # Needs strace, valgrind and two processors. BLOCKS=0 leaves the requests a second out, which need a
-# machine with nothing else to do.
+# machine with nothing else to do. A whole run writes bench/results/swap.csv; then bench/texts.sh
+# writes doc/DROPIN.md's table.
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/dropin/host.sh
@@ -36,9 +37,14 @@ stop() {
 bench() {
     "$box/original/src/redis-benchmark" -p $port -t set -q "$@" >"$box/bench" 2>/dev/null
 }
+# note WHAT ORIGINAL SWAPPED [LOW HIGH]: a line of swap.csv.
+note() {
+    echo "${1//,/;},$2,$3${5:+,$4,$5}" >>"$box/swap.csv"
+}
 # noMore WHAT ORIGINAL SWAPPED [SLACK]
 noMore() {
     echo "cost: $1: original $2, swapped $3"
+    note "$@"
     awk "BEGIN { exit !($3 > 0 && $3 <= $2 + ${4:-0}) }" || fail "$1: more than before"
 }
 
@@ -70,6 +76,7 @@ done
 noMore "epoll_wait a request, one client" ${waits[@]} 0.002
 noMore "epoll_ctl a connection" ${controls[@]}
 echo "cost: epoll_wait a second, idle: original ${idle[0]}, swapped ${idle[1]}"
+note "waits a second when idle" ${idle[@]}
 awk "BEGIN { exit !(${idle[1]} <= ${idle[0]} + 0.7) }" || fail "idle: more wake-ups"
 
 for tree in original swapped; do
@@ -104,3 +111,5 @@ sort -n "$box/ratios" | awk '{ r[NR] = $1 } END { k = int(NR / 4); if (k < 1) k 
 read -r median low high <"$box/median"
 echo "cost: requests a second, swapped to original: median $median of $blocks blocks ($low to $high)"
 awk "BEGIN { exit !($median >= 0.97) }" || fail "fewer requests a second"
+note "requests a second, redis-benchmark, $blocks blocks, median" 1 $median $low $high
+{ echo what,original,swapped,low,high && cat "$box/swap.csv"; } >bench/results/swap.csv
