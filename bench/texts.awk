@@ -171,16 +171,16 @@ function tellSetsize(    row) {
         " KiB of memory as long as no fd is registered.")
 }
 
-function tellEmulated(    n, text, bare) {
+function tellEmulated(    n, text, baseline) {
     for (n = 1000; n <= 100000; n *= 10) {
         if (!(("emulated," n ",ns") in isRow)) return
         text = text (n == 1000 ? "" : n == 100000 ? " and " : ", ") \
             shown(ours("emulated," n ",ns"))
-        bare = bare (n == 1000 ? "" : n == 100000 ? " and " : ", ") \
+        baseline = baseline (n == 1000 ? "" : n == 100000 ? " and " : ", ") \
             shown(median["emulated," n ",ns", "epoll"])
     }
     say("In an emulated machine, an iteration that serves one fd takes " text \
-        " ns among 1,000, 10,000 and 100,000 idle ones; the bare epoll loop " bare " ns.")
+        " ns among 1,000, 10,000 and 100,000 idle ones; the bare epoll loop " baseline " ns.")
 }
 
 function tellBehind(    r, row, part, spread, any) {
