@@ -54,7 +54,7 @@ render() {
 # Figures of speed, and words that stand for them, outside of all passages.
 speaksFreely() {
     awk -v figures="$figures" '
-        /^<!-- bench: end -->$/ { inside = 0 }
+        /^<!-- bench: end -->$/ { inside = 0; next }
         /^<!-- bench: .* -->$/ { inside = 1 }
         !inside && tolower($0) ~ figures {
             print FILENAME ":" FNR ": " $0
