@@ -1,5 +1,5 @@
 /* A small HTTP/1.1 server: keep-alive, an idle time-out that every request restarts, and a writable
- * handler only when an answer does not go out at once. It prints its port. */
+ * handler only when a response does not go out at once. It prints its port. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -28,8 +28,8 @@ TIMER_HANDLER(onIdleClient) {
     closeClient((Client *)((char *)timer - offsetof(Client, timer)));
 }
 
-/* Puts an answer for every complete request into `out`. */
-static void answer(Client *c) {
+/* Puts a response for every complete request into `out`. */
+static void respond(Client *c) {
     char *head = c->in, *end;
     c->in[c->inLength] = '\0';
     while (!c->isLast && sizeof(c->out) - c->outEnd >= 256 && (end = strstr(head, "\r\n\r\n"))) {
@@ -46,7 +46,7 @@ static void answer(Client *c) {
 }
 
 /* Writes what it can. Tells whether the connection is still of use. */
-static int flushAnswers(Client *c) {
+static int flushResponses(Client *c) {
     ssize_t done = write(c->fd, c->out + c->outStart, c->outEnd - c->outStart);
     if (done == -1) return errno == EAGAIN || errno == EINTR;
     c->outStart += (size_t)done;
@@ -57,7 +57,7 @@ static int flushAnswers(Client *c) {
 
 IO_HANDLER(onClientWritable) {
     Client *c = (Client *)io;
-    if (!flushAnswers(c)) {
+    if (!flushResponses(c)) {
         closeClient(c);
     } else if (!c->outEnd) {
         ioStopWriting(io);
@@ -73,9 +73,9 @@ IO_HANDLER(onClientReadable) {
         c->inLength += (size_t)got;
         timerStop(&c->timer);
         timerStart(&c->timer, IDLE_MS, onIdleClient);
-        answer(c);
+        respond(c);
     }
-    if (got <= 0 || (c->outEnd && !flushAnswers(c))) {
+    if (got <= 0 || (c->outEnd && !flushResponses(c))) {
         closeClient(c);
     } else if (c->outEnd) {
         ioStopReading(io);

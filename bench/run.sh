@@ -143,7 +143,7 @@ processorTime() {
     cut -d' ' -f1 "/proc/$1/schedstat"
 }
 
-# The server's processor time for each request that wrk, on the other processor, has had answered.
+# The server's processor time for each request that wrk, on the other processor, counts.
 benchHttp() {
     local connections=${1%,*} kind=${1#*,} library=$2 server pid port report before after
     exec {server}< <(exec $pin build/bench/"$library" http)
