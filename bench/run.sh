@@ -1,9 +1,9 @@
 #!/bin/bash
 # Runs the benches on every library, in turn, and prints and writes what came out. See README.md.
 #
-#     bench/run.sh            all of it; replaces bench/results, and writes what the pages say about it
-#     bench/run.sh quick      less of it, into build/bench/quick; takes about a minute
-#     bench/run.sh plots      draws the plots and writes the pages' passages again, without measuring
+#     bench/run.sh            all of it; replaces bench/results, and writes the pages' passages
+#     bench/run.sh quick      less of it, into build/bench/quick; takes less than a minute
+#     bench/run.sh plots      draws the plots and writes the passages again, without measuring
 #     bench/run.sh check      fails if a page says about speed what bench/results does not
 #
 # REDIS_SRC=path/to/redis adds Redis's own ae. ROUNDS=n and WORKLOADS="timers dispatch interest idle
@@ -29,6 +29,7 @@ plot() {
 case ${1:-} in
 '')
     rounds=${ROUNDS:-5} out=build/bench/results
+    httpRounds=$((2 * rounds + 1))
     timers="10 100 1000 10000 100000 1000000" milliseconds=40 longest=1000000
     chains="1,100 4,100 100,400" roundTrips="1 2 10" steps=10000 writes=200000
     idle="1000 10000 100000" lateness="50 2" seconds=2
@@ -36,6 +37,7 @@ case ${1:-} in
     ;;
 quick)
     rounds=${ROUNDS:-2} out=build/bench/quick
+    httpRounds=$rounds
     timers="10 1000 10000" milliseconds=5 longest=100000
     chains="4,100" roundTrips="2" steps=1000 writes=20000
     idle="1000 10000" lateness="10 2" seconds=1
@@ -192,7 +194,7 @@ for workload in $workloads; do
     idle) for n in $idle; do eachInTurn "$rounds" benchIdle "$n"; done ;;
     memory) eachInTurn 1 benchMemory ;;
     lateness) eachInTurn "$rounds" benchLateness ;;
-    http) for load in $loads; do eachInTurn $((2 * rounds + 1)) benchHttp "$load"; done ;;
+    http) for load in $loads; do eachInTurn "$httpRounds" benchHttp "$load"; done ;;
     *) say "no such workload: $workload" && exit 2 ;;
     esac
     awk -f bench/table.awk -v workload="$workload" -v csv="$out/$workload.csv" "$raw"

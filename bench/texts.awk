@@ -49,7 +49,8 @@ function grouped(x,    text, tail) {
 }
 function shown(x) {
     if (x == int(x)) return grouped(x)
-    return x >= 1000 ? grouped(sprintf("%.0f", x)) : sprintf(x >= 100 ? "%.0f" : x >= 10 ? "%.1f" : "%.2f", x)
+    if (x >= 1000) return grouped(sprintf("%.0f", x))
+    return sprintf(x >= 100 ? "%.0f" : x >= 10 ? "%.1f" : "%.2f", x)
 }
 function ours(row) {
     return median[row, "libae"]
@@ -115,24 +116,24 @@ function tellTimers(    steady, n) {
 
 function tellEvents(    text) {
     if (!range("^dispatch,.*,instructions$", "best")) return
-    text = "An event takes " span(2) " times the instructions of the best of libev, libevent and libuv,"
+    text = "An event takes " span(2) \
+        " times the instructions of the best of libev, libevent and libuv,"
     range("^dispatch,.*,instructions$", "epoll")
     say(text " and " span(2) " times those of a loop written by hand on epoll.")
 }
 
-function tellLate(    row) {
+function tellLate() {
     if (!range("^lateness,[0-9]+,median$", "")) return
-    text = "On a loop with nothing else to do, half of the timers are late by at most " shown(most) \
-        " us; libae fires none early."
-    say(text)
+    say("On a loop with nothing else to do, half of the timers are late by at most " \
+        shown(most) " us; libae fires none early.")
 }
 
 function tellInstructions(    text) {
     if (!range("^dispatch,.*,instructions$", "")) return
     text = "An event takes " span(0) " instructions"
     if (range("^interest,.*,instructions$", ""))
-        text = text ", a round trip with two changes of interest " span(0) "; a bare epoll loop takes " \
-            bare("dispatch") " and " bare("interest")
+        text = text ", a round trip with two changes of interest " span(0) \
+            "; a bare epoll loop takes " bare("dispatch") " and " bare("interest")
     say(text ".")
 }
 function bare(workload,    r, a, b, x, n) {
@@ -148,8 +149,9 @@ function bare(workload,    r, a, b, x, n) {
 function tellLongest(    row) {
     row = "longest,1000000,create"
     if (!(row in isRow)) return
-    say("On the way to a million timers and back, the eleventh longest creation takes " shown(ours(row)) \
-        " us (the best peer " shown(theirs(row)) "), the eleventh longest deletion " \
+    say("On the way to a million timers and back, the eleventh longest creation takes " \
+        shown(ours(row)) " us (the best peer " shown(theirs(row)) \
+        "), the eleventh longest deletion " \
         shown(ours("longest,1000000,delete")) " us (" shown(theirs("longest,1000000,delete")) \
         "), and the poll after the earliest 250,000 were deleted " \
         shown(ours("longest,1000000,poll")) " us (" shown(theirs("longest,1000000,poll")) ").")

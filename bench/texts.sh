@@ -16,9 +16,12 @@ box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT
 failed=0
 
+# What speaks of speed.
 end='([^a-z]|$)'
-figures="[0-9] ?(ns|nanoseconds|instructions)$end|late by [0-9]|[0-9] times (the|what|as|faster|slower)$end"
-figures="$figures|(is|are|be) (faster|slower)$end|as fast as$end|next to nothing$end|costs? nothing$end"
+figures="[0-9] ?(ns|nanoseconds|instructions)$end|late by [0-9]"
+figures="$figures|[0-9] times (the|what|as|faster|slower)$end"
+figures="$figures|(is|are|be) (faster|slower)$end|as fast as$end"
+figures="$figures|next to nothing$end|costs? nothing$end"
 
 passage() {
     case $1 in
@@ -68,7 +71,8 @@ for page in $pages; do
     case ${1:-} in
     '') cmp -s "$box/page" "$page" || cat "$box/page" >"$page" ;;
     check)
-        diff -u --label "$page" --label "$page, by bench/results" "$page" "$box/page" >&2 || failed=1
+        diff -u --label "$page" --label "$page, by bench/results" "$page" "$box/page" >&2 ||
+            failed=1
         ;;
     *) echo "usage: bench/texts.sh [check]" >&2 && exit 2 ;;
     esac
