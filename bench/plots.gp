@@ -29,14 +29,14 @@ set output dir."/timers.svg"
 set multiplot layout 2,3 title "Timers: nanoseconds, against how many are pending\n".caption \
     textcolor rgb grey
 set logscale xy
-set format x "10^%T"
-set xtics 10, 10
+set xtics ("10" 10, "100" 100, "1k" 1e3, "10k" 1e4, "100k" 1e5, "1M" 1e6)
 set xrange [8:1.3e6]
 set key top left
 do for [metric in "create churn restart poll fire memory"] {
     set title metric eq "memory" ? "memory (bytes)" : metric
-    plot for [i = 1:5] dir."/timers.csv" using 1:(pick(metric, i, 4)) with linespoints \
-        linecolor rgb colour(i) linewidth width(i) pointtype 7 pointsize 0.4 title word(libraries, i)
+    plot for [i = 1:5] dir."/timers.csv" \
+        using 1:($1 < 10 ? NaN : pick(metric, i, 4)) with linespoints linecolor rgb colour(i) \
+        linewidth width(i) pointtype 7 pointsize 0.4 title word(libraries, i)
     unset key
 }
 unset multiplot
@@ -47,7 +47,6 @@ set output dir."/dispatch.svg"
 set multiplot layout 1,2 title "Instructions in user space\n".caption textcolor rgb grey
 unset logscale
 set autoscale x
-set format x
 set yrange [0:*]
 set style fill solid 0.85 noborder
 set boxwidth 0.9
@@ -63,7 +62,7 @@ plot for [i = 1:6] dir."/dispatch.csv" using (place("1 4 100", i)):(instructions
     linecolor rgb colour(i) title word(libraries, i)
 unset key
 unset offsets
-set title "Per round trip, interest in writing changed twice"
+set title "Per round trip, two changes of interest"
 set xlabel "round trips at once"
 set xtics ("1" 7, "2" 14, "10" 21)
 plot for [i = 1:6] dir."/interest.csv" using (place("1 2 10", i)):(instructions(i)) \
