@@ -30,12 +30,12 @@ workload == "swap" {
         isRow[row] = 1
         rows[++rowCount] = row
     }
-    median[row, $3] = $4
+    median[row, $3] = $4 + 0
     if ($3 == "libae") {
-        low[row] = $5
-        high[row] = $6
+        low[row] = $5 + 0
+        high[row] = $6 + 0
     }
-    if ($3 ~ /^lib(ev|event|uv)$/ && (!(row in best) || $4 + 0 < median[row, best[row]] + 0))
+    if ($3 ~ /^lib(ev|event|uv)$/ && (!(row in best) || $4 + 0 < median[row, best[row]]))
         best[row] = $3
 }
 
