@@ -73,10 +73,10 @@ for tree in original swapped; do
         if ($2 >= begin + 1 && $2 < begin + 4) n++ } END { printf "%.2f", n / 3 }' "$box/trace"))
 done
 # The server's cron adds ten waits for each second that the requests happen to take.
-noMore "epoll_wait a request, one client" ${waits[@]} 0.002
-noMore "epoll_ctl a connection" ${controls[@]}
+noMore "epoll_wait per request, one client" ${waits[@]} 0.002
+noMore "epoll_ctl per connection" ${controls[@]}
 echo "cost: epoll_wait a second, idle: original ${idle[0]}, swapped ${idle[1]}"
-note "waits a second when idle" ${idle[@]}
+note "waits per second when idle" ${idle[@]}
 awk "BEGIN { exit !(${idle[1]} <= ${idle[0]} + 0.7) }" || fail "idle: more wake-ups"
 
 for tree in original swapped; do
@@ -111,5 +111,5 @@ sort -n "$box/ratios" | awk '{ r[NR] = $1 } END { k = int(NR / 4); if (k < 1) k 
 read -r median low high <"$box/median"
 echo "cost: requests a second, swapped to original: median $median of $blocks blocks ($low to $high)"
 awk "BEGIN { exit !($median >= 0.97) }" || fail "fewer requests a second"
-note "requests a second, redis-benchmark, $blocks blocks, median" 1 $median $low $high
+note "requests per second, redis-benchmark, $blocks blocks, median" 1 $median $low $high
 { echo what,original,swapped,low,high && cat "$box/swap.csv"; } >bench/results/swap.csv
