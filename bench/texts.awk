@@ -106,12 +106,14 @@ function wrapped(text,    n, i, words, line, out) {
     return out line
 }
 
-function tellTimers(    steady, n) {
+function tellTimers(    steady, n, behind) {
     steady = "^timers,[0-9]+,(create|churn|restart|fire|poll)(\\+poll)?$"
     if (!(n = range(steady, "best"))) return
+    behind = behindCount(steady)
     say("Creating, replacing, restarting and firing a timer, and a poll, take " span(2) \
-        " times what they take the best of libev, libevent and libuv, with 10 to a million timers" \
-        " pending: " behindCount(steady) " of the " n " figures are above 1.02.")
+        " times as long as with the best of libev, libevent and libuv, with 10 to a million timers" \
+        " pending; " (behind ? behind : "none") " of the " n " figures " \
+        (behind == 1 ? "is" : "are") " above 1.02.")
 }
 
 function tellEvents(    text) {
