@@ -346,335 +346,304 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
 
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
-/* Servers set a timer for each connection, and nearly all of them are deleted long before they are
- * due. With many of them it is not computing that costs, but memory which is not in the cache. So a
- * timer that waits, and has no finalizer, is deleted without a look at its aeTimeEvent.
+/* A server sets a timer for each connection and deletes nearly all of them before they are due.
+ * With many timers the cost is cache misses, so what is used together lies together.
  *
- * A timer has a slot: a number that leads to its aeTimeEvent, and to the place of that number.
+ * Leaves. A timer has a leaf: a number from 1 on, under which its record and its deadline are
+ * stored. Leaf n is number n % 64 of block n / 64. Blocks are allocated in chunks of 16. Only the
+ * first chunk begins with one block and doubles, so that a few timers take little memory.
  *
- * The places are a tournament for the earliest deadline. Eight in a row are a group. The winner of
- * a group competes in another place further up, until one has won against all:
+ * The winner tree (Knuth, The Art of Computer Programming 3, 5.4.1) finds the nearest deadline.
+ * Eight siblings have a parent node, which holds the earliest of their deadlines and the leaf that
+ * it belongs to. The tree of a block has 73 nodes:
  *
- *     places 0 to 7k              for the slots: the deadlines of their timers
- *     places 7k + 1 to 8k - 1     for the winners of groups 0 to k - 2
- *     place 8k                    for the winner of the last group: the nearest timer of all
+ *     nodes 0 to 63     its leaves
+ *     nodes 64 to 71    the parents of nodes 0 to 7, of nodes 8 to 15, and so on
+ *     node 72           the parent of nodes 64 to 71: the top
  *
- * The winner of place p's group stands in place 7k + 1 + p / 8, which is beyond that group.
+ * So the parent of node n is node 64 + n / 8. Above the blocks there are more trees of this form:
+ * nodes 0 to 63 of such a tree are copies of the tops of 64 trees below it. The copy of the highest
+ * top is `nearest`.
  *
- * The slot that a timer has left last is vacant. The next timer to be created gets it and fills its
- * place, which still may show the former deadline. Only if the nearest timer is looked for before,
- * or another slot is left, is that place emptied and the slot spare. The places that a deleted
- * timer has won go on showing its deadline. That does no harm until it gets to the top: then those
- * groups are played anew.
+ * The index finds the leaf of an id. It is a hash table with chaining. Each block holds 128 of its
+ * buckets. It grows without moving all entries at once (linear hashing, Litwin 1980): a new block n
+ * takes its share of the entries of block n - 2^k, where 2^k is the highest power of two in n.
  *
- * The index finds a timer by its id: a hash table of chains of links. The place of a timer's slot
- * has the link that comes after the one to that timer. A key is the lower half of an id.
+ * Lists of leaves are linked by `next`: the timers in a bucket, the free leaves, and the timers
+ * that have ended and wait for their finalizer. 0 ends a list.
  *
- * Invariants: a live timer is in the index, unless it is running. Its deadline is in the place of
- * its slot, unless it is fresh or running: then NEVER is there, as for a spare slot and for a timer
- * that only waits for its finalizer. In a winner's place is a slot of the group, and a deadline
- * that is not after any of the group's. If that slot still has that deadline, then it is the
- * earliest. A link that is not the last of its chain has hasNext; it has isFresh as long as its
- * timer is fresh. Slot 0 has no timer, so that 0 can mean none.
+ * Invariants:
+ * - A timer is in the bucket of its id from its creation until it is deleted or done.
+ * - While it waits, its leaf's node holds its deadline. The node holds NEVER while the handler is
+ *   running, after the timer has ended, and when there is no timer.
+ * - A parent holds the deadline and the leaf of the earliest of its eight children.
+ * - A leaf has a timeProc exactly as long as its timer waits or is running.
  *
- * Cost: to create a timer takes a step for each group that it wins: mostly none, O(log n) at most.
- * To delete one is O(1), and O(log n) later if it gets to the top. To fire one is O(log n). Now and
- * then creating one has to make room for more, which is O(n), but O(1) for each of them. To delete
- * a timer that is not in the index takes a step for each handler that has not returned.
- *
- * Memory is kept until the loop is deleted. Only creating a timer can fail. */
+ * Cost: a change of a deadline replays the tree upwards as long as parents change. When a timer is
+ * created or deleted that is mostly no level at all, and at most two for each factor of 64 in the
+ * number of leaves; when one fires it is all of them. A lookup takes constant time on average.
+ * Creating a timer may add a block: that distributes the entries of one block, 128 on average, and
+ * allocates at most 64 KiB. Nothing else allocates, and nothing but the first chunk and the
+ * directory (8 bytes for each 1024 leaves) moves. Memory is kept until the loop is deleted. */
 
-enum { GROUP_SIZE = 8, CHUNK_TIMERS = 64 };
-#define NEVER UINT64_MAX             /* later than any deadline */
-#define MOST_TIMERS (UINT32_MAX / 8) /* since a slot has 29 bits */
-
-/* The lists: rings of aeTimeEvents, linked by prev and next. */
 enum {
-    FRESH,      /* armed during a pass that has reached their deadline: the next one lets them in */
-    RUNNING,    /* whose handler is being called */
-    DEAD,       /* ended, waiting for their finalizer */
-    DOOMED,     /* the dead whose turn has come */
-    FINALIZING, /* whose finalizer is being called */
-    LISTS
+    GROUP = 8,                               /* siblings */
+    WIDTH = 64,                              /* leaves of a block, lowest nodes of a tree */
+    TOP = (WIDTH - 1) / (GROUP - 1) * GROUP, /* the node without siblings */
+    BUCKETS = 2 * WIDTH,                     /* of a block */
+    CHUNK = 16,                              /* blocks */
+    TICKS = 4096,                            /* of a microsecond */
+    PASS = GROUP                             /* ticks from one pass to the next */
 };
+#define NEVER (UINT64_MAX - (GROUP - 1))     /* later than any deadline, in each place */
+#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH) /* so that a bucket's number fits 32 bits */
 
-typedef struct {
-    uint32_t key;
-    uint32_t slot : 29;   /* 0 if this leads nowhere */
-    uint32_t hasNext : 1; /* the chain may go on in the place of that slot */
-    uint32_t isFresh : 1;
-    uint32_t hasFinalizer : 1;
-} TimerLink;
-
+/* A deadline is a number of ticks, 4096 to a microsecond, and its lowest three bits are its node's
+ * place among its siblings. So no two siblings are equal, and the earliest tells where it is.
+ *
+ * The remaining nine bits count passes within one microsecond. A timer that is armed gets a
+ * deadline after the present pass, even if that is the same microsecond: a handler that is due at
+ * once over and over does not keep its pass from ending, and fires in the next one. (A pass
+ * reads the clock, which takes more than a 512th of a microsecond.) */
 typedef struct {
     uint64_t when;
-    TimerLink next; /* in the chain. In two other kinds of place only its key counts: in a spare
-                     * slot's it is the next spare slot, 0 at the end; in a winner's, who won */
-} TimerPlace;
+    uint32_t leaf; /* whose deadline it is */
+    uint32_t next; /* of a leaf: the next one in its list */
+} Node;
+
+typedef struct Tree {
+    Node nodes[TOP + 1];
+    struct Tree *parent;   /* NULL for the highest */
+    struct Tree *previous; /* above the blocks: the tree that was made before this one */
+    uint32_t place;        /* the node of the parent that is a copy of the top */
+} Tree;
+
+typedef struct {
+    long long id; /* AE_DELETED_EVENT_ID when it was deleted or is done */
+    aeTimeProc *timeProc;
+    aeEventFinalizerProc *finalizerProc;
+    void *clientData;
+} Timer;
+
+typedef struct {
+    Tree tree;
+    uint32_t buckets[BUCKETS]; /* the first leaf in each */
+    Timer timers[WIDTH];
+} Block;
 
 struct aeTimers {
-    TimerPlace *places;
-    uint32_t capacity;    /* for so many slots there is room: 7k + 1 */
-    uint32_t top;         /* the place of the nearest timer: 8k */
-    uint32_t slots;       /* how many there are */
-    uint32_t vacant;      /* the one left last, 0 if it has been taken again or is spare by now */
-    uint32_t spare;       /* the first of the others without a timer, 0 if there is none */
-    aeTimeEvent **chunks; /* of CHUNK_TIMERS each, by slot */
-
-    TimerLink *chains; /* the first link of each */
-    uint32_t chainCount;
-    uint32_t chainShift; /* chainCount / 64 is 1 << (32 - chainShift) */
-
-    uint64_t passTime;        /* of the pass under way, else 0 */
-    aeTimeEvent lists[LISTS]; /* their anchors */
+    Node nearest;
+    Block **directory; /* the chunks */
+    Tree *trees;       /* the one above the blocks that was made last */
+    uint32_t blocks;
+    uint32_t blockMask; /* 2^k - 1 for the least 2^k that is not below `blocks` */
+    uint32_t free;
+    uint32_t firstEnded, lastEnded;
+    uint64_t endedCount;     /* how many timers have ever been put into that queue */
+    uint64_t finalizedCount; /* and taken from it */
+    uint64_t timerCount;     /* how many exist, those in the queue included */
+    uint64_t passEnd;        /* the latest pass fires what is due by then */
+    aeTimeEvent head;        /* what the timer created last was created with */
 };
 
+ALWAYS Block *blockAt(const struct aeTimers *timers, uint32_t number) {
+    return &timers->directory[number / CHUNK][number % CHUNK];
+}
+
+ALWAYS Block *blockOf(const struct aeTimers *timers, uint32_t leaf) {
+    return blockAt(timers, leaf / WIDTH);
+}
+
+/* The winner tree. */
+
+ALWAYS uint64_t inPlace(uint64_t when, uint32_t place) {
+    return when - when % GROUP + place % GROUP;
+}
+
+ALWAYS uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b; /* no branch in machine code, which would often be mispredicted */
+}
+
+ALWAYS uint32_t parentOf(uint32_t place) {
+    return WIDTH + place / GROUP;
+}
+
+/* Decides which of a node and its siblings is the earliest, and tells their parent. */
+ALWAYS void decide(Node *nodes, uint32_t place) {
+    const Node *n = &nodes[place - place % GROUP];
+    uint64_t left = earlier(earlier(n[0].when, n[1].when), earlier(n[2].when, n[3].when));
+    uint64_t right = earlier(earlier(n[4].when, n[5].when), earlier(n[6].when, n[7].when));
+    uint64_t earliest = earlier(left, right);
+    Node *parent = &nodes[parentOf(place)];
+    parent->when = inPlace(earliest, parentOf(place));
+    parent->leaf = n[earliest % GROUP].leaf;
+}
+
+/* Replays the tree from a leaf whose deadline has changed, as far as that makes a difference. */
+SELDOM void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf) {
+    uint32_t place = leaf % WIDTH, former = leaf; /* whose deadline the node has held before */
+    for (;;) {
+        Node *nodes = tree->nodes;
+        for (; place != TOP; place = parentOf(place)) {
+            const Node *parent = &nodes[parentOf(place)], old = *parent;
+            if (old.leaf != former && nodes[place].when >= old.when) return;
+            decide(nodes, place);
+            if (parent->leaf == old.leaf && parent->when == old.when) return;
+            former = old.leaf;
+        }
+        Node *copy = tree->parent ? &tree->parent->nodes[tree->place] : &timers->nearest;
+        copy->when = inPlace(nodes[TOP].when, tree->place);
+        copy->leaf = nodes[TOP].leaf;
+        if (!tree->parent) return;
+        place = tree->place;
+        tree = tree->parent;
+    }
+}
+
+ALWAYS void setDeadline(struct aeTimers *timers, Block *block, uint32_t leaf, uint64_t when) {
+    Node *node = &block->tree.nodes[leaf % WIDTH];
+    const Node *parent = &block->tree.nodes[parentOf(leaf % WIDTH)];
+    node->when = inPlace(when, leaf);
+    if (node->when < parent->when || parent->leaf == leaf) replay(timers, &block->tree, leaf);
+}
+
+/* Returns the nearest deadline in microseconds, NEVER if there is none. */
+ALWAYS uint64_t nearestDeadline(const struct aeTimers *timers) {
+    return timers->nearest.when < NEVER ? timers->nearest.when / TICKS : NEVER;
+}
+
 /* Rounds up, so that not even a nanosecond is missing when the deadline has come. What is due at
- * once is due now, not in the next microsecond. */
-static uint64_t deadlineIn(long long milliseconds) {
-    if (milliseconds <= 0) return monotonicNow(0);
-    uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
-    return delay > (NEVER - 1 - now) / 1000 ? NEVER - 1 : now + delay * 1000;
-}
-
-/* Slots. */
-
-static aeTimeEvent *timerAt(const struct aeTimers *timers, uint32_t slot) {
-    return &timers->chunks[slot / CHUNK_TIMERS][slot % CHUNK_TIMERS];
-}
-
-/* An event's slot, which its refcount holds since nobody counts with it. */
-static uint32_t slotOf(const aeTimeEvent *timer) {
-    return (uint32_t)timer->refcount;
-}
-
-/* Lists. */
-
-static void appendToList(struct aeTimers *timers, int list, aeTimeEvent *timer) {
-    aeTimeEvent *anchor = &timers->lists[list];
-    timer->prev = anchor->prev;
-    timer->next = anchor;
-    anchor->prev->next = timer;
-    anchor->prev = timer;
-}
-
-static void takeFromList(aeTimeEvent *timer) {
-    timer->prev->next = timer->next;
-    timer->next->prev = timer->prev;
-}
-
-/* Answers the first of a list, NULL if it is empty. */
-static aeTimeEvent *firstOf(struct aeTimers *timers, int list) {
-    aeTimeEvent *anchor = &timers->lists[list];
-    return anchor->next == anchor ? NULL : anchor->next;
-}
-
-static aeTimeEvent *takeFirst(struct aeTimers *timers, int list) {
-    aeTimeEvent *timer = firstOf(timers, list);
-    if (timer) takeFromList(timer);
-    return timer;
-}
-
-/* Tournament. */
-
-/* Answers the place of the winner of a place's group. */
-ALWAYS uint32_t winnerOf(const struct aeTimers *timers, uint32_t place) {
-    return timers->capacity + place / GROUP_SIZE;
-}
-
-/* Answers which of two is due first; without a branch, which nobody could predict. */
-ALWAYS uint32_t earlier(const TimerPlace *places, uint32_t a, uint32_t b) {
-    uint32_t isB = places[b].when < places[a].when;
-    return a + (b - a) * isB;
-}
-
-/* Finds the winner of a place's group. */
-static void decide(struct aeTimers *timers, uint32_t place) {
-    TimerPlace *places = timers->places, *winner = &places[winnerOf(timers, place)];
-    uint32_t p = place - place % GROUP_SIZE;
-    uint32_t left = earlier(places, earlier(places, p, p + 1), earlier(places, p + 2, p + 3));
-    uint32_t right = earlier(places, earlier(places, p + 4, p + 5), earlier(places, p + 6, p + 7));
-    uint32_t best = earlier(places, left, right);
-    winner->when = places[best].when;
-    winner->next.key = best < timers->capacity ? best : places[best].next.key;
-}
-
-/* Lets a slot take part, and win those groups in which it is the first to be due. */
-static void enterTournament(struct aeTimers *timers, uint32_t slot, uint64_t when) {
-    TimerPlace *places = timers->places;
-    uint32_t place = slot;
-    places[slot].when = when;
-    while (place < timers->top && when < places[winnerOf(timers, place)].when) {
-        place = winnerOf(timers, place);
-        places[place].when = when;
-        places[place].next.key = slot;
+ * once is due now, not in the next microsecond; but after the latest pass, if that began in this
+ * one. */
+static uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
+    const uint64_t last = NEVER / TICKS - 1;
+    if (milliseconds > 0) {
+        uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
+        return (delay > (last - now) / 1000 ? last : now + delay * 1000) * TICKS;
     }
+    uint64_t now = monotonicNow(0);
+    return now == timers->passEnd / TICKS ? timers->passEnd + PASS : now * TICKS;
 }
 
-/* Decides anew the groups of a slot that has won them all. Who wins more than its first group may
- * soon be nearest: its aeTimeEvent comes into the cache. */
-static void replay(struct aeTimers *timers, uint32_t slot) {
-    for (uint32_t place = slot; place < timers->top; place = winnerOf(timers, place)) {
-        decide(timers, place);
-        const TimerPlace *winner = &timers->places[winnerOf(timers, place)];
-        if (place != slot && winner->when != NEVER) PREFETCH(timerAt(timers, winner->next.key));
-    }
+/* The index. */
+
+/* A run of 128 ids has its buckets side by side, in one block. The shifts spread runs evenly: those
+ * that follow one another, since each shift only permutes them, and those a power of two apart. */
+ALWAYS uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
+    uint32_t run = (uint32_t)((unsigned long long)id / BUCKETS);
+    uint32_t hash = run ^ run >> 5 ^ run >> 11 ^ run >> 17;
+    uint32_t number = hash & timers->blockMask;
+    number &= timers->blockMask >> (number >= timers->blocks); /* not split off yet */
+    return &blockAt(timers, number)->buckets[((uint32_t)id ^ hash) % BUCKETS];
 }
 
-/* Answers the slot at the top. */
-ALWAYS uint32_t nearestSlot(const struct aeTimers *timers) {
-    return timers->places[timers->top].next.key;
+ALWAYS void addToIndex(const struct aeTimers *timers, Block *block, uint32_t leaf) {
+    uint32_t *bucket = bucketOf(timers, block->timers[leaf % WIDTH].id);
+    block->tree.nodes[leaf % WIDTH].next = *bucket;
+    *bucket = leaf;
 }
 
-/* Nobody has taken the vacant slot: empties its place, and makes it a spare one. */
-static void spareVacant(struct aeTimers *timers) {
-    uint32_t slot = timers->vacant;
-    if (!slot) return;
-    timers->vacant = 0;
-    timers->places[slot].when = NEVER;
-    timers->places[slot].next.key = timers->spare;
-    timers->spare = slot;
-}
-
-/* Answers the earliest deadline, NEVER if there is none. Whose it is, nearestSlot tells. */
-ALWAYS uint64_t nearestDeadline(struct aeTimers *timers) {
-    spareVacant(timers);
-    const TimerPlace *places = timers->places, *top = &places[timers->top];
-    while (places[nearestSlot(timers)].when != top->when) replay(timers, nearestSlot(timers));
-    return top->when;
-}
-
-/* Index. */
-
-/* Ids are given out in order, so 64 in a row have their chains side by side. Which 64 chains is
- * found by multiplying with the golden ratio, which spreads numbers in a row evenly. The order
- * among them differs from one 64 to the next, lest every 64th timer meet in the same chains. */
-static TimerLink *chainOf(const struct aeTimers *timers, uint32_t key) {
-    uint32_t hash = key / 64 * UINT32_C(0x9e3779b9);
-    return &timers->chains[(hash >> timers->chainShift) * 64 + (key ^ hash >> 16) % 64];
-}
-
-static void addLink(struct aeTimers *timers, TimerLink link) {
-    TimerLink *chain = chainOf(timers, link.key);
-    timers->places[link.slot].next = *chain;
-    link.hasNext = chain->slot != 0;
-    *chain = link;
-}
-
-/* Answers whether a link leads to the timer with this id. Its key tells, until keys are used again;
- * then the whole id must be looked at, which is less likely in the cache. */
-ALWAYS int leadsTo(const aeEventLoop *eventLoop, const TimerLink *link, long long id) {
-    if (link->key != (uint32_t)id) return 0;
-    return eventLoop->timeEventNextId <= UINT32_MAX ||
-           timerAt(eventLoop->timers, link->slot)->id == id;
-}
-
-/* Answers the link to the timer with this id. If that is not in the index, this is the end of a
- * chain: a link that leads nowhere. */
-ALWAYS TimerLink *findLink(const aeEventLoop *eventLoop, long long id) {
-    TimerLink *link = chainOf(eventLoop->timers, (uint32_t)id);
-    while (link->slot && !leadsTo(eventLoop, link, id))
-        link = &eventLoop->timers->places[link->slot].next;
-    return link;
-}
-
-static void removeLink(struct aeTimers *timers, TimerLink *link) {
-    *link = link->hasNext ? timers->places[link->slot].next : (TimerLink){0};
-}
-
-/* Lets a timer wait for its deadline. Should that be due in the pass under way, it waits for the
- * next pass: else handlers could make this one last for ever. */
-static void armTimer(struct aeTimers *timers, uint32_t slot, aeTimeEvent *timer) {
-    TimerLink link = {.key = (uint32_t)timer->id};
-    link.slot = slot & 0x1fffffff; /* its 29 bits, lest compilers warn */
-    link.isFresh = timer->when <= timers->passTime;
-    link.hasFinalizer = timer->finalizerProc != NULL;
-    addLink(timers, link);
-    if (link.isFresh) {
-        timers->places[slot].when = NEVER; /* it may show another timer's deadline */
-        appendToList(timers, FRESH, timer);
-    } else {
-        enterTournament(timers, slot, timer->when);
+/* Gives the newest block its share of the index: entries of the block that it is split off from. */
+static void splitIndex(struct aeTimers *timers) {
+    uint32_t number = timers->blocks - 1;
+    if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;
+    uint32_t *buckets = blockAt(timers, number & timers->blockMask >> 1)->buckets;
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        uint32_t leaf = buckets[i];
+        buckets[i] = 0;
+        while (leaf) {
+            Block *block = blockOf(timers, leaf);
+            uint32_t next = block->tree.nodes[leaf % WIDTH].next;
+            addToIndex(timers, block, leaf);
+            leaf = next;
+        }
     }
 }
 
 /* Memory. */
 
-static const TimerPlace emptyPlace = {.when = NEVER};
+static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLeaf) {
+    tree->parent = parent;
+    tree->place = place;
+    for (uint32_t n = 0; n < WIDTH; n++)
+        tree->nodes[n] = (Node){inPlace(NEVER, n), firstLeaf + n, 0};
+    for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
+}
 
-/* Makes at least `count` chains. */
-static int growChains(struct aeTimers *timers, uint32_t count) {
-    TimerLink *former = timers->chains;
-    uint32_t formerCount = timers->chainCount;
-    if (count <= formerCount) return AE_OK;
-    uint32_t newCount = 128, shift = 31;
-    while (newCount < count) newCount *= 2, shift--;
+/* Returns the parent for the next tree to the right of `left`, NULL without memory. What was made
+ * by then serves the next attempt. */
+static Tree *parentBeside(struct aeTimers *timers, Tree *left) {
+    Tree *parent = left->parent, *above = NULL;
+    if (parent && left->place + 1 < WIDTH) return parent;
+    if (parent && !(above = parentBeside(timers, parent))) return NULL;
 
-    TimerLink *chains = resizeArray(NULL, newCount, sizeof(*chains));
-    if (!chains) return AE_ERR;
-    memset(chains, 0, newCount * sizeof(*chains));
-    timers->chains = chains;
-    timers->chainCount = newCount;
-    timers->chainShift = shift;
-    for (uint32_t i = 0; i < formerCount; i++) {
-        for (TimerLink link = former[i], next; link.slot; link = next) {
-            next = timers->places[link.slot].next;
-            addLink(timers, link);
-        }
+    Tree *tree = allocate(sizeof(*tree));
+    if (!tree) return NULL;
+    initTree(tree, above, parent ? (parent->place + 1) % WIDTH : 0, 0);
+    tree->previous = timers->trees;
+    timers->trees = tree;
+    if (!parent) { /* `left` was the highest, and becomes the first child */
+        left->parent = tree;
+        tree->nodes[0] = left->nodes[TOP];
+        for (uint32_t n = 0; n < TOP; n = parentOf(n)) decide(tree->nodes, n);
     }
-    if (former) release(former);
+    return tree;
+}
+
+static int isPowerOfTwo(uint32_t n) {
+    return (n & (n - 1)) == 0; /* 0 counts as one */
+}
+
+/* Makes room for one more block: the directory and the first chunk double when they are full. */
+static int growChunks(struct aeTimers *timers) {
+    uint32_t chunk = timers->blocks / CHUNK, used = timers->blocks % CHUNK;
+    if (used == 0 && isPowerOfTwo(chunk)) {
+        Block **directory = resizeArray(timers->directory, chunk ? chunk * 2 : 1, sizeof(Block *));
+        if (!directory) return AE_ERR;
+        timers->directory = directory;
+    }
+    if (used == 0 || (chunk == 0 && isPowerOfTwo(used))) {
+        size_t room = chunk ? CHUNK : used ? used * 2 : 1;
+        Block *blocks = resizeArray(used ? timers->directory[chunk] : NULL, room, sizeof(Block));
+        if (!blocks) return AE_ERR;
+        timers->directory[chunk] = blocks;
+    }
     return AE_OK;
 }
 
-/* Makes room for an eighth more timers, and at least for another chunk, which 10 groups have. All
- * winners get new places, so every group is decided anew. */
-static int growArrays(struct aeTimers *timers) {
-    uint32_t groups = timers->top / GROUP_SIZE;
-    groups += groups / 8 > 10 ? groups / 8 : 10;
-    uint32_t capacity = groups * (GROUP_SIZE - 1) + 1, top = groups * GROUP_SIZE;
-    if (capacity > MOST_TIMERS) {
+/* Adds 64 leaves and two pages. */
+SELDOM int addBlock(struct aeTimers *timers) {
+    uint32_t number = timers->blocks;
+    Tree *parent = NULL;
+    if (number >= MOST_BLOCKS) {
         errno = ENOMEM;
         return AE_ERR;
     }
-    if (growChains(timers, capacity) == AE_ERR) return AE_ERR;
-    aeTimeEvent **chunks =
-        resizeArray(timers->chunks, capacity / CHUNK_TIMERS + 1, sizeof(*chunks));
-    if (!chunks) return AE_ERR;
-    timers->chunks = chunks;
-    TimerPlace *places = resizeArray(timers->places, (size_t)top + 1, sizeof(*places));
-    if (!places) return AE_ERR;
-    timers->places = places;
+    if (number && !(parent = parentBeside(timers, &blockAt(timers, number - 1)->tree)))
+        return AE_ERR;
+    if (growChunks(timers) == AE_ERR) return AE_ERR;
 
-    for (uint32_t place = timers->capacity; place <= top; place++) places[place] = emptyPlace;
-    timers->capacity = capacity;
-    timers->top = top;
-    for (uint32_t place = 0; place < top; place += GROUP_SIZE) decide(timers, place);
-    return AE_OK;
-}
-
-/* Makes spare slots. */
-static int growTimers(struct aeTimers *timers) {
-    uint32_t first = timers->slots, end = first + CHUNK_TIMERS;
-    if (end > timers->capacity && growArrays(timers) == AE_ERR) return AE_ERR;
-    aeTimeEvent *chunk = resizeArray(NULL, CHUNK_TIMERS, sizeof(*chunk));
-    if (!chunk) return AE_ERR;
-    timers->chunks[first / CHUNK_TIMERS] = chunk;
-    timers->slots = end;
-    timers->spare = first ? first : 1;
-    for (uint32_t slot = first; slot < end; slot++) {
-        chunk[slot - first].refcount = (int)slot;
-        timers->places[slot].next.key = slot && slot + 1 < end ? slot + 1 : 0;
-    }
+    Block *block = blockAt(timers, number);
+    memset(block, 0, sizeof(*block));
+    initTree(&block->tree, parent, number % WIDTH, number * WIDTH);
+    for (uint32_t n = 0; n + 1 < WIDTH; n++)
+        block->tree.nodes[n].next = block->tree.nodes[n + 1].leaf;
+    timers->free = number ? number * WIDTH : 1;
+    timers->blocks++;
+    splitIndex(timers);
     return AE_OK;
 }
 
 static void freeTimers(struct aeTimers *timers) {
     if (!timers) return;
-    for (uint32_t slot = 0; slot < timers->slots; slot += CHUNK_TIMERS)
-        release(timers->chunks[slot / CHUNK_TIMERS]);
-    release(timers->chunks);
-    release(timers->chains);
-    release(timers->places);
+    for (uint32_t number = 0; number < timers->blocks; number += CHUNK)
+        release(blockAt(timers, number));
+    while (timers->trees) {
+        Tree *tree = timers->trees;
+        timers->trees = tree->previous;
+        release(tree);
+    }
+    release(timers->directory);
     release(timers);
 }
 
@@ -682,183 +651,152 @@ static struct aeTimers *newTimers(void) {
     struct aeTimers *timers = allocate(sizeof(*timers));
     if (!timers) return NULL;
     memset(timers, 0, sizeof(*timers));
-    for (int list = 0; list < LISTS; list++)
-        timers->lists[list].prev = timers->lists[list].next = &timers->lists[list];
-    timers->places = allocate(sizeof(*timers->places));
-    if (!timers->places || growChains(timers, 1) == AE_ERR) {
-        freeTimers(timers);
-        return NULL;
-    }
-    timers->places[0] = emptyPlace; /* no groups yet, so slot 0 is at the top */
-    timers->capacity = 1;
+    timers->nearest.when = NEVER;
+    timers->head.id = AE_DELETED_EVENT_ID;
     return timers;
-}
-
-/* Answers some timer that exists, NULL if none does. */
-static aeTimeEvent *anyTimer(struct aeTimers *timers) {
-    if (nearestDeadline(timers) != NEVER) return timerAt(timers, nearestSlot(timers));
-    aeTimeEvent *timer = NULL;
-    for (int list = 0; list < LISTS && !timer; list++) timer = firstOf(timers, list);
-    return timer;
 }
 
 /* The life of a timer. */
 
-/* Answers a slot without a timer, 0 if there is no memory for one. */
-ALWAYS uint32_t takeSlot(struct aeTimers *timers) {
-    uint32_t slot = timers->vacant;
-    if (slot) {
-        timers->vacant = 0;
-        return slot;
-    }
-    if (!timers->spare && growTimers(timers) == AE_ERR) return 0;
-    slot = timers->spare;
-    timers->spare = timers->places[slot].next.key;
-    return slot;
-}
-
-/* Gives a slot back. */
-static void leaveSlot(aeEventLoop *eventLoop, uint32_t slot) {
-    struct aeTimers *timers = eventLoop->timers;
-    aeTimeEvent *timer = timerAt(timers, slot);
-    spareVacant(timers);
-    timers->vacant = slot;
-    if (eventLoop->timeEventHead == timer) eventLoop->timeEventHead = anyTimer(timers);
-}
-
 long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTimeProc *proc,
                             void *clientData, aeEventFinalizerProc *finalizerProc) {
     struct aeTimers *timers = eventLoop->timers;
-    if (!proc) {
-        errno = EINVAL;
+    if (!proc || eventLoop->isEnding) {
+        errno = proc ? ECANCELED : EINVAL;
         return AE_ERR;
     }
-    uint32_t slot = takeSlot(timers);
-    if (!slot) return AE_ERR;
-    aeTimeEvent *timer = timerAt(timers, slot);
-    timer->id = eventLoop->timeEventNextId++;
-    timer->when = deadlineIn(milliseconds);
-    timer->timeProc = proc;
-    timer->finalizerProc = finalizerProc;
-    timer->clientData = clientData;
-    armTimer(timers, slot, timer);
-    eventLoop->timeEventHead = timer;
-    return timer->id;
+    if (!timers->free && addBlock(timers) == AE_ERR) return AE_ERR;
+    uint32_t leaf = timers->free;
+    Block *block = blockOf(timers, leaf);
+    timers->free = block->tree.nodes[leaf % WIDTH].next;
+    long long id = eventLoop->timeEventNextId++;
+    block->timers[leaf % WIDTH] = (Timer){id, proc, finalizerProc, clientData};
+    addToIndex(timers, block, leaf);
+    uint64_t deadline = deadlineIn(timers, milliseconds);
+    setDeadline(timers, block, leaf, deadline);
+    timers->timerCount++;
+    aeTimeEvent *head = eventLoop->timeEventHead = &timers->head;
+    head->id = id;
+    head->when = deadline / TICKS;
+    head->timeProc = proc;
+    head->finalizerProc = finalizerProc;
+    head->clientData = clientData;
+    return id;
 }
 
-/* A timer that has left the index, and is in no list any more, lives on only for its finalizer. */
-static void buryTimer(aeEventLoop *eventLoop, uint32_t slot, int hasFinalizer) {
+static void freeLeaf(aeEventLoop *eventLoop, uint32_t leaf) {
     struct aeTimers *timers = eventLoop->timers;
-    if (!hasFinalizer) {
-        leaveSlot(eventLoop, slot);
+    blockOf(timers, leaf)->tree.nodes[leaf % WIDTH].next = timers->free;
+    timers->free = leaf;
+    if (--timers->timerCount == 0) eventLoop->timeEventHead = NULL;
+}
+
+/* Ends a timer that is neither in the index nor running. */
+ALWAYS void endTimer(aeEventLoop *eventLoop, Block *block, uint32_t leaf) {
+    struct aeTimers *timers = eventLoop->timers;
+    Timer *timer = &block->timers[leaf % WIDTH];
+    timer->timeProc = NULL;
+    if (!timer->finalizerProc) {
+        freeLeaf(eventLoop, leaf);
         return;
     }
-    timers->places[slot].when = NEVER;
-    aeTimeEvent *timer = timerAt(timers, slot);
-    timer->id = AE_DELETED_EVENT_ID;
-    appendToList(timers, DEAD, timer);
-}
-
-/* Deletes a timer whose handler is being called, if this is one: whoever calls it will bury it. */
-SELDOM int deleteRunning(struct aeTimers *timers, long long id) {
-    aeTimeEvent *anchor = &timers->lists[RUNNING], *timer = anchor->next;
-    while (timer != anchor && timer->id != id) timer = timer->next;
-    if (timer == anchor) {
-        errno = ENOENT;
-        return AE_ERR;
-    }
-    timer->id = AE_DELETED_EVENT_ID;
-    return AE_OK;
+    if (timers->firstEnded)
+        blockOf(timers, timers->lastEnded)->tree.nodes[timers->lastEnded % WIDTH].next = leaf;
+    else
+        timers->firstEnded = leaf;
+    timers->lastEnded = leaf;
+    block->tree.nodes[leaf % WIDTH].next = 0;
+    timers->endedCount++;
 }
 
 int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     struct aeTimers *timers = eventLoop->timers;
-    if (id < 0 || id >= eventLoop->timeEventNextId) {
-        errno = ENOENT;
-        return AE_ERR;
+    int isKnown = id >= 0 && id < eventLoop->timeEventNextId;
+    for (uint32_t leaf, *link = isKnown ? bucketOf(timers, id) : NULL; link && (leaf = *link);) {
+        Block *block = blockOf(timers, leaf);
+        Timer *timer = &block->timers[leaf % WIDTH];
+        Node *node = &block->tree.nodes[leaf % WIDTH];
+        if (timer->id != id) {
+            link = &node->next;
+            continue;
+        }
+        *link = node->next;
+        timer->id = AE_DELETED_EVENT_ID;
+        if (timers->head.id == id) timers->head.id = AE_DELETED_EVENT_ID;
+        if (node->when >= NEVER) return AE_OK; /* running: fireNearest ends it */
+        setDeadline(timers, block, leaf, NEVER);
+        endTimer(eventLoop, block, leaf);
+        return AE_OK;
     }
-    TimerLink *link = findLink(eventLoop, id), former = *link;
-    if (!former.slot) return deleteRunning(timers, id);
-    /* Mostly the next timer gets this slot: what it needs of it comes into the cache. */
-    PREFETCH(timerAt(timers, former.slot));
-    PREFETCH(&timers->places[winnerOf(timers, former.slot)]);
-    removeLink(timers, link);
-    if (former.isFresh) takeFromList(timerAt(timers, former.slot));
-    buryTimer(eventLoop, former.slot, former.hasFinalizer);
-    return AE_OK;
+    errno = ENOENT;
+    return AE_ERR;
 }
 
-/* Calls the finalizers of the timers that are dead by now, in the order in which they died. What
- * the finalizers themselves delete is left for the next time, or this might never end. */
-SELDOM void finalizeTimers(aeEventLoop *eventLoop) {
+/* Calls the handler of the nearest timer. The handler may move blocks. */
+static void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    aeTimeEvent *timer;
-    while ((timer = takeFirst(timers, DEAD))) appendToList(timers, DOOMED, timer);
-    while ((timer = takeFirst(timers, DOOMED))) {
-        appendToList(timers, FINALIZING, timer);
+    uint32_t leaf = timers->nearest.leaf;
+    Block *block = blockOf(timers, leaf);
+    const Timer timer = block->timers[leaf % WIDTH];
+    setDeadline(timers, block, leaf, NEVER);
+    uint32_t following = timers->nearest.leaf;
+    PREFETCH(&blockOf(timers, following)->timers[following % WIDTH]);
+    PREFETCH(&blockOf(timers, following)->tree.nodes[following % WIDTH]);
+    PREFETCH(bucketOf(timers, timer.id));
+
+    int again = timer.timeProc(eventLoop, timer.id, timer.clientData);
+    block = blockOf(timers, leaf);
+    int isDeleted = block->timers[leaf % WIDTH].id == AE_DELETED_EVENT_ID;
+    if (again != AE_NOMORE && !isDeleted) {
+        setDeadline(timers, block, leaf, deadlineIn(timers, again));
+        return;
+    }
+    if (!isDeleted) aeDeleteTimeEvent(eventLoop, timer.id);
+    endTimer(eventLoop, block, leaf);
+}
+
+/* Calls the finalizers of the timers that have ended by now, in the order in which they ended. A
+ * pass within a finalizer takes its timers from the same queue. */
+static void finalizeTimers(aeEventLoop *eventLoop) {
+    struct aeTimers *timers = eventLoop->timers;
+    uint64_t endedCount = timers->endedCount;
+    while (timers->finalizedCount < endedCount) {
+        uint32_t leaf = timers->firstEnded;
+        const Block *block = blockOf(timers, leaf);
+        const Timer *timer = &block->timers[leaf % WIDTH];
+        timers->firstEnded = block->tree.nodes[leaf % WIDTH].next;
+        timers->finalizedCount++;
         timer->finalizerProc(eventLoop, timer->clientData);
-        takeFromList(timer);
-        leaveSlot(eventLoop, slotOf(timer));
+        freeLeaf(eventLoop, leaf);
     }
 }
 
-/* Calls the handler of the nearest timer. Its groups are decided now, not when the next one is
- * looked for, so that what that one needs comes into the cache while the handler runs. */
-SELDOM void fireNearest(aeEventLoop *eventLoop) {
-    struct aeTimers *timers = eventLoop->timers;
-    uint32_t slot = nearestSlot(timers);
-    aeTimeEvent *timer = timerAt(timers, slot);
-    PREFETCH(chainOf(timers, (uint32_t)timer->id));
-    timers->places[slot].when = NEVER;
-    replay(timers, slot);
-    removeLink(timers, findLink(eventLoop, timer->id));
-    appendToList(timers, RUNNING, timer);
-    int again = timer->timeProc(eventLoop, timer->id, timer->clientData);
-    takeFromList(timer);
-    if (again == AE_NOMORE || timer->id == AE_DELETED_EVENT_ID) {
-        buryTimer(eventLoop, slot, timer->finalizerProc != NULL);
-    } else {
-        timer->when = deadlineIn(again);
-        armTimer(timers, slot, timer);
-    }
-}
-
-/* A pass: fires what is due by now, each timer once, and answers how many. A pass within a handler
- * is one of its own. */
+/* A pass: fires what is due by now, each timer once, then finalizes. Returns how many fired. A pass
+ * within a handler is one of its own. */
 SELDOM int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    aeTimeEvent *timer;
     int fired = 0;
-    while ((timer = takeFirst(timers, FRESH))) {
-        findLink(eventLoop, timer->id)->isFresh = 0;
-        enterTournament(timers, slotOf(timer), timer->when);
+    if (timers->nearest.when < NEVER) {
+        uint64_t now = monotonicNow(0), end = now * TICKS + PASS - 1;
+        if (now == timers->passEnd / TICKS) end = timers->passEnd + PASS;
+        if (end / TICKS > now) end = timers->passEnd;
+        timers->passEnd = end;
+        for (; timers->nearest.when <= end; fired++) fireNearest(eventLoop);
     }
-    if (nearestDeadline(timers) != NEVER) {
-        uint64_t outer = timers->passTime, now = monotonicNow(0);
-        timers->passTime = now;
-        while (nearestDeadline(timers) <= now) {
-            fireNearest(eventLoop);
-            fired++;
-        }
-        timers->passTime = outer;
-    }
-    if (firstOf(timers, DEAD) || firstOf(timers, DOOMED)) finalizeTimers(eventLoop);
+    finalizeTimers(eventLoop);
     return fired;
 }
 
-/* Ends and finalizes all timers, and those that finalizers create meanwhile. */
+/* Ends and finalizes all timers, also those whose handler was left by longjmp. */
 static void endTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
-    aeTimeEvent *timer;
-    /* A handler or finalizer may have been left for good, by exit or longjmp. */
-    while ((timer = takeFirst(timers, RUNNING)))
-        buryTimer(eventLoop, slotOf(timer), timer->finalizerProc != NULL);
-    while ((timer = takeFirst(timers, FINALIZING))) leaveSlot(eventLoop, slotOf(timer));
-    while (eventLoop->timeEventHead) {
-        if (eventLoop->timeEventHead->id != AE_DELETED_EVENT_ID)
-            aeDeleteTimeEvent(eventLoop, eventLoop->timeEventHead->id);
-        finalizeTimers(eventLoop);
+    for (uint32_t leaf = 0; leaf < timers->blocks * WIDTH; leaf++) {
+        Block *block = blockOf(timers, leaf);
+        const Timer *timer = &block->timers[leaf % WIDTH];
+        if (timer->timeProc && timer->id >= 0) aeDeleteTimeEvent(eventLoop, timer->id);
+        if (timer->timeProc) endTimer(eventLoop, block, leaf);
     }
+    while (timers->firstEnded) finalizeTimers(eventLoop);
 }
 
 /// One iteration //////////////////////////////////////////////////////////////////////////////////
@@ -872,11 +810,10 @@ ALWAYS struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
                                      struct timeval *timeout) {
     uint64_t wait = 0;
     if (!dontWait) {
-        uint64_t nearest = nearestDeadline(eventLoop->timers);
-        if (firstOf(eventLoop->timers, FRESH)) nearest = 0;
-        if (nearest == NEVER) return NULL;
+        uint64_t deadline = nearestDeadline(eventLoop->timers);
+        if (deadline == NEVER) return NULL;
         uint64_t now = monotonicNow(0);
-        if (nearest > now) wait = nearest - now;
+        if (deadline > now) wait = deadline - now;
         if (wait > longestWait) wait = longestWait;
         eventLoop->waitsUntil = now + wait;
     }
@@ -966,6 +903,7 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
 
 void aeDeleteEventLoop(aeEventLoop *eventLoop) {
     if (!eventLoop) return;
+    eventLoop->isEnding = 1;
     endTimers(eventLoop);
     aeApiFree(eventLoop);
     freeLoop(eventLoop);

@@ -126,6 +126,7 @@ typedef struct aeEventLoop {
     unsigned batch;          /* private: counts the polls */
     int ready;               /* private: how many entries of `fired` are still to be served */
     uint64_t waitsUntil;     /* private: when the wait that has a limit is to end */
+    int isEnding;            /* private: aeDeleteEventLoop has begun */
 } aeEventLoop;
 
 /* Creates a loop for the fds 0 to setsize-1. The memory it takes grows with the fds that are

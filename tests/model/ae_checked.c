@@ -27,125 +27,119 @@ static const char *checkFiles(const aeEventLoop *eventLoop) {
     return NULL;
 }
 
-/* Where each slot was found: in the tournament, in a list or spare. */
-enum { NOWHERE, COMPETING, IN_LIST, SPARE, MAX_SLOTS = 1 << 16 };
-typedef struct {
-    uint8_t place[MAX_SLOTS];
-    uint8_t indexed[MAX_SLOTS];
-    TimerLink link[MAX_SLOTS]; /* to the slot, if it is in the index */
-} Found;
+/* Which list each leaf was found in. */
+enum { NOWHERE, IN_INDEX, AMONG_ENDED, FREE, MAX_LEAVES = 1 << 16 };
 
-/* A slot of a timer, which was not found before. */
-#define FIND(slot, where)                             \
-    do {                                              \
-        HOLDS((slot) >= 1 && (slot) < timers->slots); \
-        HOLDS(found->place[slot] == NOWHERE);         \
-        found->place[slot] = where;                   \
+/* A leaf that was not found before. */
+#define FIND(leaf, list)                                       \
+    do {                                                       \
+        HOLDS((leaf) >= 1 && (leaf) < timers->blocks * WIDTH); \
+        HOLDS(found[leaf] == NOWHERE);                         \
+        found[leaf] = list;                                    \
     } while (0)
 
-static const char *checkTournament(const struct aeTimers *timers, Found *found) {
-    const TimerPlace *places = timers->places;
-    uint32_t groups = timers->top / GROUP_SIZE;
-    HOLDS(timers->top == groups * GROUP_SIZE);
-    HOLDS(timers->capacity == groups * (GROUP_SIZE - 1) + 1);
-    for (uint32_t slot = 0; slot < timers->capacity; slot++) {
-        if (places[slot].when == NEVER || (slot == timers->vacant && slot)) continue;
-        FIND(slot, COMPETING);
-        HOLDS(timerAt(timers, slot)->when == places[slot].when);
+static const Node *nodeOf(const struct aeTimers *timers, uint32_t leaf) {
+    return &blockOf(timers, leaf)->tree.nodes[leaf % WIDTH];
+}
+
+/* Each parent is equal to the earliest of its children, and its copy above to the top. */
+static const char *checkTree(const struct aeTimers *timers, const Tree *tree) {
+    const Node *nodes = tree->nodes;
+    for (uint32_t place = 0; place < TOP; place++) {
+        HOLDS(nodes[place].when % GROUP == place % GROUP);
+        HOLDS(nodes[parentOf(place)].when / GROUP <= nodes[place].when / GROUP);
     }
-    for (uint32_t group = 0; group < groups; group++) {
-        const TimerPlace *winner = &places[timers->capacity + group];
-        int isAMember = 0;
-        for (uint32_t place = group * GROUP_SIZE; place < (group + 1) * GROUP_SIZE; place++) {
-            HOLDS(winner->when <= places[place].when);
-            if (place < timers->capacity)
-                isAMember |= place == winner->next.key;
-            else
-                isAMember |= places[place].next.key == winner->next.key &&
-                             places[place].when == winner->when;
+    for (uint32_t first = 0; first < TOP; first += GROUP) {
+        const Node *parent = &nodes[parentOf(first)];
+        int isEqual = 0;
+        for (uint32_t place = first; place < first + GROUP; place++)
+            isEqual |= nodes[place].leaf == parent->leaf &&
+                       nodes[place].when / GROUP == parent->when / GROUP;
+        HOLDS(isEqual);
+    }
+    const Node *copy = tree->parent ? &tree->parent->nodes[tree->place] : &timers->nearest;
+    HOLDS(tree->place < WIDTH);
+    HOLDS(copy->when / GROUP == nodes[TOP].when / GROUP);
+    HOLDS(copy->when >= NEVER || copy->leaf == nodes[TOP].leaf);
+    return NULL;
+}
+
+static const char *checkTrees(const struct aeTimers *timers) {
+    const char *wrong = NULL;
+    int highest = 0;
+    for (uint32_t number = 0; number < timers->blocks && !wrong; number++) {
+        const Tree *tree = &blockAt(timers, number)->tree;
+        for (uint32_t n = 0; n < WIDTH; n++) HOLDS(tree->nodes[n].leaf == number * WIDTH + n);
+        if (!tree->parent) highest++;
+        wrong = checkTree(timers, tree);
+    }
+    for (const Tree *tree = timers->trees; tree && !wrong; tree = tree->previous) {
+        if (!tree->parent) highest++;
+        wrong = checkTree(timers, tree);
+    }
+    HOLDS(wrong || highest == (timers->blocks > 0));
+    return wrong;
+}
+
+static const char *checkIndex(const struct aeTimers *timers, uint8_t *found) {
+    HOLDS((timers->blockMask & (timers->blockMask + 1)) == 0);
+    HOLDS(timers->blocks <= timers->blockMask + 1);
+    HOLDS(!timers->blocks || timers->blocks > (timers->blockMask + 1) / 2);
+    for (uint32_t i = 0; i < timers->blocks * BUCKETS; i++) {
+        const uint32_t *bucket = &blockAt(timers, i / BUCKETS)->buckets[i % BUCKETS];
+        for (uint32_t leaf = *bucket; leaf; leaf = nodeOf(timers, leaf)->next) {
+            FIND(leaf, IN_INDEX);
+            HOLDS(bucketOf(timers, blockOf(timers, leaf)->timers[leaf % WIDTH].id) == bucket);
         }
-        HOLDS(isAMember);
-        HOLDS(winner->when == NEVER || winner->next.key < timers->slots);
     }
     return NULL;
 }
 
-static const char *checkList(const struct aeTimers *timers, int list, Found *found) {
-    const aeTimeEvent *anchor = &timers->lists[list];
-    HOLDS(anchor->next->prev == anchor);
-    for (const aeTimeEvent *timer = anchor->next; timer != anchor; timer = timer->next) {
-        uint32_t slot = slotOf(timer);
-        FIND(slot, IN_LIST);
-        HOLDS(timer->next->prev == timer);
-        HOLDS(list == RUNNING || (list == FRESH) == (timer->id != AE_DELETED_EVENT_ID));
-        HOLDS(list == FRESH || list == RUNNING || timer->finalizerProc);
-        HOLDS(found->indexed[slot] == (list == FRESH));
-        HOLDS(list != FRESH || found->link[slot].isFresh);
+static const char *checkLists(const struct aeTimers *timers, uint8_t *found) {
+    uint64_t ended = 0;
+    uint32_t last = 0;
+    for (uint32_t leaf = timers->free; leaf; leaf = nodeOf(timers, leaf)->next) FIND(leaf, FREE);
+    for (uint32_t leaf = timers->firstEnded; leaf; leaf = nodeOf(timers, leaf)->next) {
+        FIND(leaf, AMONG_ENDED);
+        last = leaf;
+        ended++;
     }
+    HOLDS(!last || last == timers->lastEnded);
+    HOLDS(ended == timers->endedCount - timers->finalizedCount);
     return NULL;
 }
 
-static const char *checkIndex(const struct aeTimers *timers, Found *found) {
-    for (uint32_t i = 0; i < timers->chainCount; i++) {
-        int mayGoOn = 1;
-        for (TimerLink link = timers->chains[i]; link.slot; link = timers->places[link.slot].next) {
-            HOLDS(link.slot < timers->slots);
-            HOLDS(!found->indexed[link.slot]);
-            HOLDS(chainOf(timers, link.key) == &timers->chains[i]);
-            HOLDS(mayGoOn);
-            mayGoOn = link.hasNext;
-            found->indexed[link.slot] = 1;
-            found->link[link.slot] = link;
-        }
-    }
-    return NULL;
-}
-
-static const char *checkSlots(const aeEventLoop *eventLoop, const Found *found) {
+/* A leaf in no list has a timer that was deleted while it is running, or that is being finalized.
+ */
+static const char *checkLeaves(const aeEventLoop *eventLoop, const uint8_t *found) {
     const struct aeTimers *timers = eventLoop->timers;
-    int headExists = 0, anyExists = 0;
-    for (uint32_t slot = 1; slot < timers->slots; slot++) {
-        const TimerLink *link = &found->link[slot];
-        const aeTimeEvent *timer = timerAt(timers, slot);
-        HOLDS(slotOf(timer) == slot);
-        HOLDS(found->place[slot] != NOWHERE);
-        if (found->place[slot] == SPARE) {
-            HOLDS(!found->indexed[slot]);
-            HOLDS(timer != eventLoop->timeEventHead);
-            continue;
-        }
-        HOLDS(found->place[slot] != COMPETING || found->indexed[slot]);
-        if (found->indexed[slot]) {
-            HOLDS(link->key == (uint32_t)timer->id);
-            HOLDS(link->isFresh == (found->place[slot] == IN_LIST));
-            HOLDS(link->hasFinalizer == (timer->finalizerProc != NULL));
-        }
-        anyExists = 1;
-        if (timer == eventLoop->timeEventHead) headExists = 1;
+    uint64_t existing = 0;
+    for (uint32_t leaf = 0; leaf < timers->blocks * WIDTH; leaf++) {
+        const Timer *timer = &blockOf(timers, leaf)->timers[leaf % WIDTH];
+        const Node *node = nodeOf(timers, leaf);
+        HOLDS(node->when >= NEVER || found[leaf] == IN_INDEX);
+        HOLDS(found[leaf] != IN_INDEX || (timer->timeProc && timer->id >= 0));
+        HOLDS(found[leaf] != IN_INDEX || timer->id < eventLoop->timeEventNextId);
+        HOLDS(found[leaf] != AMONG_ENDED || (!timer->timeProc && timer->finalizerProc));
+        HOLDS(found[leaf] != AMONG_ENDED || timer->id == AE_DELETED_EVENT_ID);
+        HOLDS(found[leaf] != FREE || !timer->timeProc);
+        HOLDS(found[leaf] != NOWHERE || leaf == 0 || timer->id == AE_DELETED_EVENT_ID);
+        existing += leaf > 0 && found[leaf] != FREE;
     }
-    HOLDS(headExists == anyExists);
-    HOLDS(anyExists || !eventLoop->timeEventHead);
-    HOLDS(timers->slots <= timers->capacity);
-    HOLDS(timers->capacity <= timers->chainCount);
+    HOLDS(existing == timers->timerCount);
+    HOLDS(eventLoop->timeEventHead == (existing ? &timers->head : NULL));
     return NULL;
 }
 
 static const char *checkTimers(const aeEventLoop *eventLoop) {
-    static Found foundSlots;
-    Found *found = &foundSlots;
+    static uint8_t found[MAX_LEAVES];
     const struct aeTimers *timers = eventLoop->timers;
-    const char *wrong = NULL;
-    HOLDS(timers->slots <= MAX_SLOTS);
-    memset(found->place, NOWHERE, timers->slots);
-    memset(found->indexed, 0, timers->slots);
-    wrong = checkIndex(timers, found);
-    if (!wrong) wrong = checkTournament(timers, found);
-    for (int list = 0; list < LISTS && !wrong; list++) wrong = checkList(timers, list, found);
-    if (wrong) return wrong;
-    if (timers->vacant) FIND(timers->vacant, SPARE);
-    for (uint32_t slot = timers->spare; slot; slot = timers->places[slot].next.key)
-        FIND(slot, SPARE);
-    return checkSlots(eventLoop, found);
+    HOLDS(timers->blocks * WIDTH <= MAX_LEAVES);
+    memset(found, NOWHERE, timers->blocks * WIDTH);
+    const char *wrong = checkTrees(timers);
+    if (!wrong) wrong = checkIndex(timers, found);
+    if (!wrong) wrong = checkLists(timers, found);
+    return wrong ? wrong : checkLeaves(eventLoop, found);
 }
 
 const char *aeCheck(const aeEventLoop *eventLoop) {

@@ -649,8 +649,8 @@ static void setHooks(const Operation *operation) {
 }
 
 static void advance(const Operation *operation) {
-    /* Far enough from the end of time_t for all the waits that may follow. */
-    const uint64_t end = sizeof(time_t) > 4 ? UINT64_C(1) << 62 : UINT64_C(1200000000) * 1000000;
+    /* Far enough from the end of time_t, and of the loop's own count, for all waits that follow. */
+    const uint64_t end = UINT64_C(1000000) * (sizeof(time_t) > 4 ? 3000000000 : 1200000000);
     uint64_t to = clockNow() + magnitude(operation->a, operation->b);
     if (operation->c % 2) to = (to | 4095) + operation->c % 4 - 1; /* about a tick of the timers */
     if (to < clockNow() || to > end) return;
@@ -791,7 +791,7 @@ static void createFailing(int setsize, uint8_t choice) {
 
 static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
     static const int setsizes[] = {1024, 1024, 10128, 64, 100, 20, 8, 1};
-    const long long seconds[] = {1000, 0, 1000000000, sizeof(time_t) > 4 ? 1000000000000 : 1};
+    const long long seconds[] = {1000, 0, 1000000000, sizeof(time_t) > 4 ? 2000000000 : 1};
     Traits traits = {.largestSetsize = INT_MAX, .waitsInMultiples = 1};
     bool wholeMilliseconds = backendIs("epoll") && (setup[2] % 4 == 0 || !countsMicroseconds());
     if (backendIs("epoll") || backendIs("kqueue")) traits.forgetsClosedFds = true;
