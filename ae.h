@@ -93,8 +93,8 @@ typedef struct aeFileEvent {
 } aeFileEvent;
 
 typedef struct aeTimeEvent {
-    long long id;  /* AE_DELETED_EVENT_ID when it has ended and waits for its finalizer */
-    uint64_t when; /* its deadline, in microseconds of the monotonic clock */
+    long long id;  /* AE_DELETED_EVENT_ID when it has ended */
+    uint64_t when; /* its first deadline, in microseconds of the monotonic clock */
     aeTimeProc *timeProc;
     aeEventFinalizerProc *finalizerProc;
     void *clientData;
@@ -115,7 +115,7 @@ typedef struct aeEventLoop {
     int nevents;                /* how many slots `events` and `fired` have */
     aeFileEvent *events;        /* the registered events, a slot for each fd */
     aeFiredEvent *fired;        /* what the latest poll found */
-    aeTimeEvent *timeEventHead; /* some timer that exists, NULL when none does */
+    aeTimeEvent *timeEventHead; /* about the timer created last; NULL when no timer exists */
     int stop;
     void *apidata; /* the backend's state */
     aeBeforeSleepProc *beforesleep;
@@ -169,10 +169,11 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd);
  * is already firing timers. Zero and less is due at once; a time beyond what can be counted never
  * comes. When `proc` answers a number of milliseconds other than AE_NOMORE, the timer fires again
  * that long after the answer. finalizerProc may be NULL; otherwise it is called exactly once after
- * the timer has ended: when timers are next fired, at the latest by aeDeleteEventLoop.
+ * the timer has ended: when timers are next fired, at the latest by aeDeleteEventLoop. Of the
+ * timers that are due, the one with the earliest deadline fires first.
  *
  * Answers the timer's id (0, 1, 2, ... in each loop, never used twice), or AE_ERR with errno EINVAL
- * (no proc) or ENOMEM. */
+ * (no proc), ENOMEM, or ECANCELED (called by a finalizer while aeDeleteEventLoop is under way). */
 long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTimeProc *proc,
                             void *clientData, aeEventFinalizerProc *finalizerProc);
 
