@@ -413,9 +413,9 @@ typedef struct {
 
 typedef struct Tree {
     Node nodes[TOP + 1];
-    struct Tree *parent;   /* NULL for the highest */
-    struct Tree *previous; /* above the blocks: the tree that was made before this one */
-    uint32_t place;        /* the node of the parent that is a copy of the top */
+    struct Tree *parent; /* NULL for the highest */
+    struct Tree *right;  /* above the blocks: the next one on the same level */
+    uint32_t place;      /* the node of the parent that is a copy of the top */
 } Tree;
 
 typedef struct {
@@ -434,7 +434,6 @@ typedef struct {
 struct aeTimers {
     Node nearest;
     Block **directory; /* the chunks */
-    Tree *trees;       /* the one above the blocks that was made last */
     uint32_t blocks;
     uint32_t blockMask; /* 2^k - 1 for the least 2^k that is not below `blocks` */
     uint32_t free;
@@ -515,7 +514,7 @@ ALWAYS uint64_t nearestDeadline(const struct aeTimers *timers) {
 /* Rounds up, so that not even a nanosecond is missing when the deadline has come. What is due at
  * once is due now, not in the next microsecond; but after the latest pass, if that began in this
  * one. */
-static uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
+ALWAYS uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
     const uint64_t last = NEVER / TICKS - 1;
     if (milliseconds > 0) {
         uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
@@ -531,7 +530,7 @@ static uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds
  * that follow one another, since each shift only permutes them, and those a power of two apart. */
 ALWAYS uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
     uint32_t run = (uint32_t)((unsigned long long)id / BUCKETS);
-    uint32_t hash = run ^ run >> 5 ^ run >> 11 ^ run >> 17;
+    uint32_t hash = run ^ run >> 7 ^ run >> 14;
     uint32_t number = hash & timers->blockMask;
     number &= timers->blockMask >> (number >= timers->blocks); /* not split off yet */
     return &blockAt(timers, number)->buckets[((uint32_t)id ^ hash) % BUCKETS];
@@ -570,23 +569,25 @@ static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLea
     for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
 }
 
-/* Returns the parent for the next tree to the right of `left`, NULL without memory. What was made
- * by then serves the next attempt. */
-static Tree *parentBeside(struct aeTimers *timers, Tree *left) {
+/* Returns the parent for the tree beside `left`, or NULL if there is no memory for it. Whatever is
+ * made is linked, so that the next attempt finds it. */
+static Tree *parentBeside(Tree *left) {
     Tree *parent = left->parent, *above = NULL;
     if (parent && left->place + 1 < WIDTH) return parent;
-    if (parent && !(above = parentBeside(timers, parent))) return NULL;
+    if (parent && parent->right) return parent->right;
+    if (parent && !(above = parentBeside(parent))) return NULL;
 
     Tree *tree = allocate(sizeof(*tree));
     if (!tree) return NULL;
+    tree->right = NULL;
     initTree(tree, above, parent ? (parent->place + 1) % WIDTH : 0, 0);
-    tree->previous = timers->trees;
-    timers->trees = tree;
-    if (!parent) { /* `left` was the highest, and becomes the first child */
-        left->parent = tree;
-        tree->nodes[0] = left->nodes[TOP];
-        for (uint32_t n = 0; n < TOP; n = parentOf(n)) decide(tree->nodes, n);
+    if (parent) {
+        parent->right = tree;
+        return tree;
     }
+    left->parent = tree; /* `left` was the highest, and becomes the first child of a new root */
+    tree->nodes[0] = left->nodes[TOP];
+    for (uint32_t n = 0; n < TOP; n = parentOf(n)) decide(tree->nodes, n);
     return tree;
 }
 
@@ -619,8 +620,7 @@ SELDOM int addBlock(struct aeTimers *timers) {
         errno = ENOMEM;
         return AE_ERR;
     }
-    if (number && !(parent = parentBeside(timers, &blockAt(timers, number - 1)->tree)))
-        return AE_ERR;
+    if (number && !(parent = parentBeside(&blockAt(timers, number - 1)->tree))) return AE_ERR;
     if (growChunks(timers) == AE_ERR) return AE_ERR;
 
     Block *block = blockAt(timers, number);
@@ -636,13 +636,18 @@ SELDOM int addBlock(struct aeTimers *timers) {
 
 static void freeTimers(struct aeTimers *timers) {
     if (!timers) return;
+    Tree *level = timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
+    while (level) {
+        Tree *tree = level;
+        level = level->parent;
+        while (tree) {
+            Tree *right = tree->right;
+            release(tree);
+            tree = right;
+        }
+    }
     for (uint32_t number = 0; number < timers->blocks; number += CHUNK)
         release(blockAt(timers, number));
-    while (timers->trees) {
-        Tree *tree = timers->trees;
-        timers->trees = tree->previous;
-        release(tree);
-    }
     release(timers->directory);
     release(timers);
 }

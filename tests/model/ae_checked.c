@@ -73,9 +73,12 @@ static const char *checkTrees(const struct aeTimers *timers) {
         if (!tree->parent) highest++;
         wrong = checkTree(timers, tree);
     }
-    for (const Tree *tree = timers->trees; tree && !wrong; tree = tree->previous) {
-        if (!tree->parent) highest++;
-        wrong = checkTree(timers, tree);
+    const Tree *level = timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
+    for (; level && !wrong; level = level->parent) {
+        for (const Tree *tree = level; tree && !wrong; tree = tree->right) {
+            if (!tree->parent) highest++;
+            wrong = checkTree(timers, tree);
+        }
     }
     HOLDS(wrong || highest == (timers->blocks > 0));
     return wrong;
