@@ -18,6 +18,7 @@
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
+#   make cross            builds and links all of it for the BSDs, macOS and musl (pip)
 #   make load             examples/http with 10,000 connections, 1,000 a second coming and going
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
 #   make bench-quick      less of it, in less than a minute
@@ -73,7 +74,7 @@ DRY = tests/support/is_dry.sh
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
 .PHONY: bench bench-quick bench-guard
-.PHONY: soak fuzz analyse platforms load
+.PHONY: soak fuzz analyse platforms cross load
 
 all: libae.a
 
@@ -141,11 +142,14 @@ fuzz:
 analyse:
 	+@$(DRY) || MAKE="$(MAKE)" tests/analyse.sh
 
-platforms:
+platforms: cross
 	+@$(DRY) || MAKE="$(MAKE)" tests/platforms.sh
 
 buildsystems:
 	@tests/buildsystems.sh
+
+cross:
+	+@$(DRY) || MAKE="$(MAKE)" tests/cross.sh
 
 load:
 	@CC="$(CC)" CFLAGS="$(CFLAGS)" tests/load.sh

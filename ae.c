@@ -28,6 +28,9 @@
 #ifndef __EXTENSIONS__
 #define __EXTENSIONS__
 #endif
+#ifndef _TS_ERRNO
+#define _TS_ERRNO /* Solaris and illumos: an errno for each thread, without -pthread */
+#endif
 #if defined(__OpenBSD__) && !defined(_BSD_SOURCE)
 #define _BSD_SOURCE
 #endif

@@ -63,12 +63,13 @@ static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, in
     Poller *poller = eventLoop->apidata;
     const struct timespec now = {0, 0};
     struct kevent changes[2], results[2];
-    int count = 0, error = 0;
+    unsigned short count = 0; /* fits the int of most systems and the size_t of NetBSD */
+    int error = 0;
     for (int side = AE_READABLE; side <= AE_WRITABLE; side <<= 1) {
         int action = first & side ? firstAction : second & side ? secondAction : 0;
         if (!action) continue;
         EV_SET(&changes[count], (uintptr_t)fd, side == AE_READABLE ? EVFILT_READ : EVFILT_WRITE,
-               (unsigned short)(action | EV_RECEIPT), 0, 0, 0);
+               (unsigned short)((unsigned)action | EV_RECEIPT), 0, 0, 0);
         count++;
     }
     int reported = kevent(poller->fd, changes, count, results, count, &now);

@@ -30,7 +30,7 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
 
 static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
     AE_NOTUSED(eventLoop);
-    if (setsize <= FD_SETSIZE) return 0;
+    if (setsize <= (int)FD_SETSIZE) return 0;
     errno = ERANGE;
     return -1;
 }
@@ -41,7 +41,7 @@ static void aeApiFree(aeEventLoop *eventLoop) {
 
 static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
     Poller *poller = eventLoop->apidata;
-    if (fd >= FD_SETSIZE) {
+    if (fd >= (int)FD_SETSIZE) { /* unsigned on FreeBSD 10 */
         errno = ERANGE;
         return -1;
     }

@@ -2,7 +2,7 @@
  *
  * The file goes from small to large: errors, fds, options, addresses, and then the calls that make
  * sockets out of them. Where systems differ it asks for the option or flag by its own macro; only
- * for accept4 and pipe2, which have none, by the name of the system.
+ * for accept4, paccept and pipe2, which have none, by the name of the system.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -20,6 +20,9 @@
 #endif
 #ifndef __EXTENSIONS__
 #define __EXTENSIONS__
+#endif
+#ifndef _TS_ERRNO
+#define _TS_ERRNO /* Solaris and illumos: an errno for each thread, without -pthread */
 #endif
 #if defined(__OpenBSD__) && !defined(_BSD_SOURCE)
 #define _BSD_SOURCE
@@ -46,10 +49,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Solaris got accept4 and pipe2 together with SOCK_CLOEXEC (illumos and 11.4). */
+/* These systems got SOCK_CLOEXEC, pipe2 and an accept with flags together: FreeBSD in 10, NetBSD in
+ * 6, OpenBSD in 5.7, Solaris in 11.4, DragonFly and illumos long ago. NetBSD before 8 has paccept and
+ * no accept4. */
 #if defined(SOCK_CLOEXEC) && (defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
                               defined(__OpenBSD__) || defined(__DragonFly__) || defined(__sun))
-#define HAS_ACCEPT4_AND_PIPE2
+#define HAS_PIPE2
+#ifdef __NetBSD__
+#define ACCEPT_WITH_FLAGS(fd, peer, len, flags) paccept(fd, peer, len, NULL, flags)
+#else
+#define ACCEPT_WITH_FLAGS(fd, peer, len, flags) accept4(fd, peer, len, flags)
+#endif
 #endif
 
 /// Errors /////////////////////////////////////////////////////////////////////////////////////////
@@ -110,7 +120,7 @@ int anetBlock(char *err, int fd) {
 int anetPipe(int fds[2], int read_flags, int write_flags) {
     int ends[2], ready;
     if ((read_flags | write_flags) & ~(O_NONBLOCK | O_CLOEXEC)) return failWith(EINVAL);
-#ifdef HAS_ACCEPT4_AND_PIPE2
+#ifdef HAS_PIPE2
     if (pipe2(ends, O_CLOEXEC) == -1) return ANET_ERR;
     ready = 1;
 #else
@@ -501,13 +511,13 @@ static int acceptFrom(char *err, int serversock, union address *peer) {
     memset(peer, 0, sizeof *peer);
     do {
         len = sizeof *peer;
-#ifdef HAS_ACCEPT4_AND_PIPE2
-        fd = accept4(serversock, &peer->any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#ifdef ACCEPT_WITH_FLAGS
+        fd = ACCEPT_WITH_FLAGS(serversock, &peer->any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 #else
         fd = accept(serversock, &peer->any, &len);
 #endif
     } while (fd == -1 && errno == EINTR);
-#ifndef HAS_ACCEPT4_AND_PIPE2
+#ifndef ACCEPT_WITH_FLAGS
     if (fd != -1 && (anetCloexec(fd) == ANET_ERR || anetNonBlock(NULL, fd) == ANET_ERR))
         fd = closeFailed(fd);
 #endif

@@ -2,9 +2,9 @@
 # Builds the tests for other compilers, levels of optimization, C libraries, processors and
 # standards, and runs them; foreign processors under qemu.
 #
-#   tests/platforms.sh            everything
-#   tests/platforms.sh quick      those that nothing else in .ci/run stands for, with two backends
-#   tests/platforms.sh TARGET...  these (see the list at the end)
+#   tests/platforms.sh            every target of tests/systems
+#   tests/platforms.sh quick      those with a + before them, with two backends
+#   tests/platforms.sh TARGET...  these
 #
 # The standards of C and C++ that the headers and the library compile with are tests/lint.sh's.
 #
@@ -14,6 +14,7 @@
 #   - the socket options TCP_INFO and SO_MARK.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/support/cmocka.sh
 root=build/platforms
 every="epoll plain select kqueue netbsd evport"
 some="epoll select"
@@ -24,18 +25,6 @@ need() {
     exit 1
 }
 
-# Where cmocka.c asks, say what any Linux has; whatever the C library.
-makeCmocka() {
-    local target=$1 compiler=$2
-    mkdir -p "$root/$target/include" "$root/$target/lib"
-    cp "$cmocka/include/cmocka.h" "$root/$target/include/"
-    $compiler -O1 -w -D_GNU_SOURCE -DHAVE_SIGNAL_H -DHAVE_SIGLONGJMP -DHAVE_STRSIGNAL \
-        -DHAVE_STRUCT_TIMESPEC -DHAVE_CLOCK_REALTIME -DHAVE_GCC_THREAD_LOCAL_STORAGE \
-        -DHAVE_INTTYPES_H -DHAVE_MALLOC_H -DHAVE_STRINGS_H -I"$cmocka/include" \
-        -c "$cmocka/src/cmocka.c" -o "$root/$target/cmocka.o"
-    ar rcs "$root/$target/lib/libcmocka.a" "$root/$target/cmocka.o"
-}
-
 # try TARGET COMPILER PACKAGES RUNNER CFLAGS LDFLAGS [LIBRARY_CFLAGS]
 # RUNNER is an emulator, nothing, or "none" where nothing can run the target.
 try() {
@@ -43,7 +32,7 @@ try() {
     need "$compiler" "$3"
     [ -z "$runner" ] || [ "$runner" = none ] || need "$runner" qemu-user
     rm -rf "${root:?}/$target"
-    makeCmocka "$target" "$compiler"
+    makeCmocka "$cmocka" "$root/$target" "$compiler" ar -DHAVE_MALLOC_H
     local flags=(-s -j2 -f tests/Makefile "BUILD=$root/$target" "CC=$compiler"
         "CFLAGS=-isystem $root/$target/include $5" "LDFLAGS=-L$root/$target/lib $6"
         "LIBRARY_CFLAGS=${7:-}")
@@ -108,12 +97,12 @@ run() {
 
 cmocka=$(tests/dropin/fetch.sh cmocka-1.1.5 $root)
 backends=$every
-targets="gcc-O0 gcc-O2 gcc-O3-lto clang-O0 clang-O2 clang-O3-lto c99 c17 c2x musl i686 aarch64
-    armhf s390x"
 if [ "${1:-}" = quick ]; then
     backends=$some
-    targets="gcc-O2 gcc-O3-lto clang-O3-lto musl i686 aarch64 armhf s390x"
+    targets=$(tests/systems.sh quick platforms)
 elif [ $# -gt 0 ]; then
     targets=$*
+else
+    targets=$(tests/systems.sh targets platforms)
 fi
 for target in $targets; do run "$target"; done

@@ -1059,6 +1059,7 @@ TEST(an_aborted_connection_leaves_errno_to_retry_by) {
     requireInjection();
     int server = serve(), client = join(loopback, server);
     failCall("accept4", 1, ECONNABORTED);
+    failCall("paccept", 1, ECONNABORTED);
     failCall("accept", 1, ECONNABORTED);
     assert_int_equal(anetTcpAccept(err, server, NULL, 0, NULL), ANET_ERR);
     assert_true(anetAcceptFailureNeedsRetry(errno));

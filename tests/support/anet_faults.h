@@ -2,8 +2,8 @@
  * addresses a test wants.
  *
  * On ELF systems a function of the program is found before that of the same name in libc. So the
- * ones below stand between anet.c and libc, without any flag for the linker. Elsewhere CAN_INJECT
- * is 0, and the tests that need them skip.
+ * ones below stand between anet.c and libc, without any flag for the linker. Elsewhere, and with
+ * NO_INJECTION, CAN_INJECT is 0, and the tests that need them skip.
  *
  *     failCall("listen", 1, EIO);             the first call of listen from now on fails
  *     failCall(ANY_CALL, n, EIO);             the n-th of all calls fails
@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#if defined(__ELF__)
+#if defined(__ELF__) && !defined(NO_INJECTION)
 #include <dlfcn.h>
 #define CAN_INJECT 1
 #else
@@ -125,16 +126,23 @@ static void spoil(void) {
         }                                               \
     } while (0)
 
-#define FAULTY(name, parameters, arguments)      \
-    int faulty_##name parameters __asm__(#name); \
-    int faulty_##name parameters {               \
-        static int(*real) parameters;            \
-        REAL(real, #name);                       \
-        if (strikes(#name)) return -1;           \
-        return real arguments;                   \
+#define FAULTY_AT(symbol, name, parameters, arguments) \
+    int faulty_##name parameters __asm__(symbol);      \
+    int faulty_##name parameters {                     \
+        static int(*real) parameters;                  \
+        REAL(real, symbol);                            \
+        if (strikes(#name)) return -1;                 \
+        return real arguments;                         \
     }
+#define FAULTY(name, parameters, arguments) FAULTY_AT(#name, name, parameters, arguments)
 
+#ifdef __NetBSD__ /* its headers rename the functions whose interface has changed */
+FAULTY_AT("__socket30", socket, (int family, int type, int protocol), (family, type, protocol))
+FAULTY(paccept, (int fd, struct sockaddr *peer, socklen_t *len, const sigset_t *signals, int flags),
+       (fd, peer, len, signals, flags))
+#else
 FAULTY(socket, (int family, int type, int protocol), (family, type, protocol))
+#endif
 FAULTY(bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
 FAULTY(accept, (int fd, struct sockaddr *peer, socklen_t *len), (fd, peer, len))
 FAULTY(accept4, (int fd, struct sockaddr *peer, socklen_t *len, int flags), (fd, peer, len, flags))

@@ -57,7 +57,12 @@ int supportChmod(const char *path, mode_t mode);
 int supportUnlink(const char *path);
 int supportStat(const char *path, struct stat *status);
 #ifdef SOCK_CLOEXEC
+#ifdef __NetBSD__
+int supportPaccept(int fd, struct sockaddr *peer, socklen_t *length, const sigset_t *signals,
+                   int flags);
+#else
 int supportAccept4(int fd, struct sockaddr *peer, socklen_t *length, int flags);
+#endif
 int supportPipe2(int ends[2], int flags);
 #endif
 
@@ -85,8 +90,9 @@ int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
 #define SEAMS_KQUEUE
 #include <sys/event.h>
 int supportKqueue(void);
-int supportKevent(int kq, const struct kevent *changes, int changeCount, struct kevent *events,
-                  int room, const struct timespec *timeout);
+/* The counts are int on most systems and size_t on NetBSD; these fit both. */
+int supportKevent(int kq, const struct kevent *changes, unsigned short changeCount,
+                  struct kevent *events, unsigned short room, const struct timespec *timeout);
 #endif
 
 #if defined(AE_BACKEND_EVPORT) || (!defined(AE_BACKEND_SELECT) && defined(__sun))
@@ -112,6 +118,7 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
 #define listen(fd, backlog) supportListen(fd, backlog)
 #define accept(fd, peer, length) supportAccept(fd, peer, length)
 #define accept4(fd, peer, length, flags) supportAccept4(fd, peer, length, flags)
+#define paccept(fd, peer, length, signals, flags) supportPaccept(fd, peer, length, signals, flags)
 #define connect(fd, to, length) supportConnect(fd, to, length)
 #define setsockopt(fd, level, option, value, length) \
     supportSetsockopt(fd, level, option, value, length)

@@ -589,9 +589,16 @@ int supportStat(const char *path, struct stat *status) {
 }
 
 #ifdef SOCK_CLOEXEC
+#ifdef __NetBSD__
+int supportPaccept(int fd, struct sockaddr *peer, socklen_t *length, const sigset_t *signals,
+                   int flags) {
+    return fails(ACCEPT) ? -1 : paccept(fd, peer, length, signals, flags);
+}
+#else
 int supportAccept4(int fd, struct sockaddr *peer, socklen_t *length, int flags) {
     return fails(ACCEPT) ? -1 : accept4(fd, peer, length, flags);
 }
+#endif
 
 int supportPipe2(int ends[2], int flags) {
     return fails(PIPE) ? -1 : pipe2(ends, flags);
@@ -657,8 +664,8 @@ int supportKqueue(void) {
     return fails(CREATE) ? -1 : kqueue();
 }
 
-int supportKevent(int kq, const struct kevent *changes, int changeCount, struct kevent *events,
-                  int room, const struct timespec *timeout) {
+int supportKevent(int kq, const struct kevent *changes, unsigned short changeCount,
+                  struct kevent *events, unsigned short room, const struct timespec *timeout) {
     if (changeCount > 0 || room == 0) { /* a wait has room for what it finds */
         if (fails(CHANGE)) return -1;
         return kevent(kq, changes, changeCount, events, room, timeout);

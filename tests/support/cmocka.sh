@@ -1,0 +1,16 @@
+# For scripts that build the tests for a target, which source it: the test framework for that target,
+# so that every target is tested alike.
+
+# makeCmocka SOURCE FOLDER COMPILER AR [FLAG...]: puts cmocka.h into FOLDER/include and libcmocka.a
+# into FOLDER/lib. The flags say what any system of today has, where cmocka.c asks.
+makeCmocka() {
+    local source=$1 folder=$2 compiler=$3 ar=$4
+    shift 4
+    mkdir -p "$folder/include" "$folder/lib"
+    cp "$source/include/cmocka.h" "$folder/include/"
+    $compiler -O1 -w -D_GNU_SOURCE -DHAVE_SIGNAL_H -DHAVE_SIGLONGJMP -DHAVE_STRSIGNAL \
+        -DHAVE_STRUCT_TIMESPEC -DHAVE_CLOCK_REALTIME -DHAVE_GCC_THREAD_LOCAL_STORAGE \
+        -DHAVE_INTTYPES_H -DHAVE_STRINGS_H "$@" -I"$source/include" \
+        -c "$source/src/cmocka.c" -o "$folder/cmocka.o"
+    $ar rcs "$folder/lib/libcmocka.a" "$folder/cmocka.o"
+}

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Reads tests/systems.
+#
+#   tests/systems.sh table            README's table
+#   tests/systems.sh targets SCRIPT   the targets that tests/SCRIPT.sh builds
+#   tests/systems.sh quick SCRIPT     those of them that it builds for each change
+#   tests/systems.sh check            fails if a row claims what its targets do not show
+set -eu
+cd "$(dirname "$0")"
+case $1 in
+table)
+    awk -F' \\| ' 'BEGIN { print "| system | backend | from release | how far | how and where |"
+                           print "| --- | --- | --- | --- | --- |" }
+        /^[^#[:space:]]/ { print "| " $0 " |" }' systems
+    ;;
+targets | quick)
+    awk -v which="$1" -v script="${2:?which script?}" '/^ / && $1 == script {
+        for (i = 2; i <= NF; i++)
+            if ($i ~ /^[+]/ || which == "targets") { sub(/^[+]/, "", $i); print $i } }' systems
+    ;;
+check)
+    awk -F' \\| ' '
+        function judge() {
+            if (row == "") return
+            expected = far == "run on its kernel" || far == "built and linked"
+            if (NFrow != 5) wrong = "has not five columns"
+            else if (expected && !targets) wrong = "claims \"" far "\" without a target"
+            else if (!expected && targets) wrong = "has targets, and claims only \"" far "\""
+            else if (far == "run on its kernel" && !runs) wrong = "has no target that is run"
+            else if (!expected && far != "built" && far != "run on an emulation" &&
+                     far != "by reading") wrong = "claims \"" far "\", which is none of the words"
+            else return
+            print "systems: " row ": " wrong
+            status = 1
+        }
+        /^[^#[:space:]]/ { judge(); row = $1; far = $4; NFrow = NF; targets = runs = 0 }
+        /^ / { targets = 1; if (/^ *platforms / || /linux-musl/) runs = 1 }
+        END { judge(); exit status }' systems
+    ;;
+*)
+    echo "systems: no such question: $1" >&2
+    exit 2
+    ;;
+esac
