@@ -760,7 +760,7 @@ static void twenty_thousand_fds_are_each_told_once_a_round(void **state) {
     int last = -1, total = 0;
     while (last != 0 && total < count) {
         int wanted = count - total < BATCH ? count - total : BATCH;
-        last = kevent(kq, NULL, 0, events, wanted, &zero);
+        last = kevent(kq, NULL, 0, events, (KqueueEmulationCount)wanted, &zero);
         for (int i = 0; i < last; i++) assert_int_equal(told[events[i].ident]++, 0);
         total += last;
     }

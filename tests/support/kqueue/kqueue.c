@@ -533,8 +533,10 @@ static int lockedKevent(int kq, const struct kevent *changelist, int nchanges,
     return waitForEvents(queue, eventlist, nevents, deadline, callersMask);
 }
 
-int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist,
-           int nevents, const struct timespec *timeout) {
+int kevent(int kq, const struct kevent *changelist, KqueueEmulationCount changeCount,
+           struct kevent *eventlist, KqueueEmulationCount room, const struct timespec *timeout) {
+    int nchanges = changeCount > INT_MAX ? -1 : (int)changeCount;
+    int nevents = room > INT_MAX ? -1 : (int)room;
     sigset_t mask;
     fdwatchEnter(&mask);
     emulation.calls++;

@@ -1,7 +1,8 @@
 /* <sys/event.h> of the kqueue emulation: what FreeBSD's gives a program that waits for descriptors.
  *
  * With -DKQUEUE_EMULATION_NETBSD it is as awkward as that of older NetBSD: udata is an integer,
- * EV_SET evaluates its first argument six times, kqueue1 exists, and EV_RECEIPT does not.
+ * flags are unsigned and counts are size_t, EV_SET evaluates its first argument six times, kqueue1
+ * exists, and EV_RECEIPT does not.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -9,22 +10,34 @@
 #ifndef KQUEUE_EMULATION_SYS_EVENT_H
 #define KQUEUE_EMULATION_SYS_EVENT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define EVFILT_READ (-1)
 #define EVFILT_WRITE (-2)
 
+#ifdef KQUEUE_EMULATION_NETBSD
+typedef size_t KqueueEmulationCount;
+#define EV_ADD 0x0001U
+#define EV_DELETE 0x0002U
+#define EV_ENABLE 0x0004U
+#define EV_DISABLE 0x0008U
+#define EV_ONESHOT 0x0010U
+#define EV_CLEAR 0x0020U
+#define EV_ERROR 0x4000U
+#define EV_EOF 0x8000U
+#else
+typedef int KqueueEmulationCount;
 #define EV_ADD 0x0001
 #define EV_DELETE 0x0002
 #define EV_ENABLE 0x0004
 #define EV_DISABLE 0x0008
 #define EV_ONESHOT 0x0010
 #define EV_CLEAR 0x0020
-#ifndef KQUEUE_EMULATION_NETBSD
 #define EV_RECEIPT 0x0040
-#endif
 #define EV_ERROR 0x4000
 #define EV_EOF 0x8000
+#endif
 
 struct kevent {
     uintptr_t ident;
@@ -70,7 +83,7 @@ int kqueue(void);
 #ifdef KQUEUE_EMULATION_NETBSD
 int kqueue1(int flags);
 #endif
-int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist,
-           int nevents, const struct timespec *timeout);
+int kevent(int kq, const struct kevent *changelist, KqueueEmulationCount nchanges,
+           struct kevent *eventlist, KqueueEmulationCount nevents, const struct timespec *timeout);
 
 #endif
