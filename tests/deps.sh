@@ -1,47 +1,90 @@
 #!/bin/sh
-# Installs what the tests need, with the package manager of the machine. Does nothing where all of
-# it is there.
+# Installs what the tests need, with the package manager of the machine. Does nothing where all of it
+# is there. With DRY_RUN=1 it prints the commands and runs none.
 set -eu
 
 missing=
+# Packages of the BSDs and of Homebrew are where no compiler looks unless it is told to.
+flags() {
+    pkg-config --cflags --libs "$1" 2>/dev/null || echo "-l$1"
+}
+
 # has LIBRARY HEADER ...
 has() {
     library=$1
     shift
     (for header in "$@"; do echo "#include <$header>"; done && echo 'int main(void) { return 0; }') |
-        ${CC:-cc} -x c - -l$library -o /dev/null 2>/dev/null || missing="$missing $library"
+        ${CC:-cc} -x c - $(flags $library) -o /dev/null 2>/dev/null || missing="$missing $library"
 }
-has cmocka stdarg.h stddef.h setjmp.h stdint.h cmocka.h
-has hiredis hiredis/async.h
-for tool in curl wrk redis-server redis-cli mandoc groff pkg-config; do
-    command -v $tool >/dev/null || missing="$missing $tool"
-done
-if [ -z "$missing" ]; then
+
+look() {
+    missing=
+    has cmocka stdarg.h stddef.h setjmp.h stdint.h cmocka.h
+    has hiredis hiredis/async.h
+    for tool in curl wrk redis-server redis-cli mandoc groff pkg-config bash; do
+        command -v $tool >/dev/null || missing="$missing $tool"
+    done
+}
+
+look
+if [ -z "$missing" ] && [ -z "${DRY_RUN:-}" ]; then
     echo "deps: all of it is there"
     exit 0
 fi
 
-sudo=
-[ "$(id -u)" = 0 ] || sudo=sudo
-install() {
-    echo "deps: missing:$missing. Running: $*"
-    $sudo "$@"
+run() {
+    if [ -n "${DRY_RUN:-}" ]; then
+        echo "deps: would run: $*"
+    else
+        echo "deps: missing:$missing. Running: $*"
+        "$@"
+    fi
 }
-if command -v apt-get >/dev/null; then
-    $sudo apt-get update -q
-    install env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev curl wrk \
-        libhiredis-dev redis-server mandoc groff pkg-config
-elif command -v dnf >/dev/null; then
-    # wrk is not in Fedora's own collection; the tests that need it are left out then.
-    install dnf install -y libcmocka-devel curl hiredis-devel redis mandoc groff pkgconf-pkg-config
-elif command -v apk >/dev/null; then
-    install apk add cmocka-dev curl wrk hiredis-dev redis mandoc groff pkgconf
-elif command -v brew >/dev/null; then
-    sudo=
-    install brew install cmocka curl wrk hiredis redis mandoc groff pkg-config
-elif command -v pkg >/dev/null && [ "$(uname)" = FreeBSD ]; then
-    install pkg install -y cmocka curl wrk hiredis redis groff pkgconf
+
+sudo=
+if [ "$(id -u)" != 0 ]; then
+    sudo=sudo
+    command -v sudo >/dev/null || sudo=doas
+fi
+system=$(uname)
+there() {
+    command -v "$1" >/dev/null
+}
+
+# `pkg` is one program on FreeBSD and DragonFly and another on illumos and Solaris. What a collection
+# does not have is left out of its line: wrk in Fedora's, OpenBSD's and those of illumos;
+# cmocka, hiredis, mandoc and groff in the last.
+if [ "$system" = SunOS ] && there pkg; then
+    run $sudo pkg install bash curl pkg-config
+elif there apt-get; then
+    run $sudo apt-get update -q
+    run $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev curl wrk \
+        libhiredis-dev redis-server mandoc groff pkg-config bash
+elif there dnf; then
+    run $sudo dnf install -y libcmocka-devel curl hiredis-devel redis mandoc groff \
+        pkgconf-pkg-config bash
+elif there apk; then
+    run $sudo apk add cmocka-dev curl wrk hiredis-dev redis mandoc groff pkgconf bash
+elif there brew; then
+    run brew install cmocka curl wrk hiredis redis mandoc groff pkg-config bash
+elif there pkg; then
+    run $sudo pkg install -y cmocka curl wrk hiredis redis groff pkgconf bash
+elif there pkgin; then
+    run $sudo pkgin -y install cmocka curl wrk hiredis redis groff pkgconf bash
+elif there pkg_add; then
+    run $sudo pkg_add cmocka curl hiredis redis groff bash
 else
     echo "deps: no package manager that this script knows. Please install:$missing" >&2
     exit 1
 fi
+
+[ -z "${DRY_RUN:-}" ] || exit 0
+look
+case " $missing " in
+*" cmocka "*)
+    echo "deps: there still is no cmocka, which every test needs. Please build it: https://cmocka.org" >&2
+    exit 1
+    ;;
+"  ") ;;
+*) echo "deps: still missing, and left out by the tests:$missing" ;;
+esac
