@@ -56,8 +56,6 @@ BACKEND_CPPFLAGS_epoll = -DAE_BACKEND_EPOLL
 BACKEND_CPPFLAGS_kqueue = -DAE_BACKEND_KQUEUE
 BACKEND_CPPFLAGS_evport = -DAE_BACKEND_EVPORT
 BACKEND_CPPFLAGS_select = -DAE_BACKEND_SELECT
-# What a system wants linked for sockets.
-SYSTEM_LIBS = `case $$(uname) in SunOS) echo -lsocket -lnsl ;; Haiku) echo -lnetwork ;; esac`
 COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
 
 SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The examples that integration.sh leaves: chat, hiredis, threads and signals, each under clients as
 # it will meet them. Prints a line for each behaviour.
 #

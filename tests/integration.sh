@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The examples under real clients: curl, wrk, and a slow reader of our own. Prints a line for each
 # behaviour. Without curl or wrk it is skipped, but not in CI.
 #

@@ -30,6 +30,19 @@ diff "$out/ae.c.macros" "$out/anet.c.macros" || {
 # Not by git ls-files: there is no repository in a release.
 clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
 
+# The workflow, whose form nothing here can run. The checker comes from the Go module proxy.
+actionlint=build/go/bin/actionlint
+if ! command -v go >/dev/null; then
+    echo "lint: .github/workflows is not checked, there is no go"
+elif [ -x $actionlint ] || GOPATH=$PWD/build/go GOBIN=$PWD/build/go/bin GOFLAGS=-modcacherw \
+    go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 >"$out/log" 2>&1; then
+    $actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+else
+    cat "$out/log"
+    echo "lint: .github/workflows is not checked, go cannot build actionlint"
+    [ "${CI:-}" != true ] || exit 1
+fi
+
 has_hiredis=true
 echo '#include <hiredis/adapters/ae.h>' | ${CC:-cc} -I. -E - >/dev/null 2>&1 || {
     echo "lint: examples/hiredis.c is left out, there is no libhiredis-dev: run 'make deps'"

@@ -1,7 +1,6 @@
 #!/bin/sh
-# What only other systems need, as far as it can be tried on any: the packages that `make deps` would
-# install, libraries that a system wants linked, and headers unlike those of this machine. Prints a
-# line for each behaviour.
+# What other systems need, as far as it can be tried on any: the packages that `make deps` would
+# install, and headers unlike those of this machine. Prints a line for each behaviour.
 set -u
 cd "$(dirname "$0")/.."
 . tests/support/check.sh
@@ -44,14 +43,6 @@ deps_runs_what_the_dry_run_tells() {
     sed "s|^$box/bin/||" "$box/ran" | diff - "$box/told" && grep -q 'still is no cmocka' "$box/said"
 }
 
-# libraries_of SYSTEM LIBS: what ae.pc tells to link there.
-libraries_of() {
-    printf '#!/bin/sh\necho %s\n' "$1" >"$box/uname" && chmod +x "$box/uname"
-    PATH=$box:$PATH ${MAKE:-make} -s build/ae.pc || return 1
-    grep '^Libs:' build/ae.pc
-    grep -qxF "Libs: -L\${libdir} -lae${2:+ $2}" build/ae.pc
-}
-
 # Without it Solaris has one errno for all threads, unless the compiler is told -pthread.
 errno_is_per_thread_on_solaris() {
     mkdir -p "$box/solaris"
@@ -82,10 +73,6 @@ check "deps knows pkg_add, and doas" would_run "doas pkg_add" OpenBSD doas pkg_a
 check "deps without a known package manager names what is missing" \
     deps_without_a_known_package_manager_names_what_is_missing
 check "deps runs what the dry run tells" deps_runs_what_the_dry_run_tells
-check "Solaris and illumos link the libraries of sockets" libraries_of SunOS "-lsocket -lnsl"
-check "Haiku links its network library" libraries_of Haiku "-lnetwork"
-check "Linux links nothing more" libraries_of Linux ""
-${MAKE:-make} -s build/ae.pc
 if echo '#include_next <errno.h>' | ${CC:-cc} -x c -w -E - >/dev/null 2>&1; then
     check "errno is per thread on Solaris" errno_is_per_thread_on_solaris
 fi

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # What the README and the guide show, as pasted: the README's C program is compiled and run in each of
 # its three ways, its shell blocks are run line by line in a copy of the sources, the guide's C is
 # compiled, and every link leads somewhere. What is left out is said.
