@@ -113,6 +113,13 @@ a_wrong_figure_of_speed_is_found_and_one_of_the_pages_own() {
     bench/run.sh check
 }
 
+the_table_of_systems_is_that_of_the_scripts() {
+    tests/systems.sh check || return 1
+    tests/systems.sh table >"$box/table" && grep -qF "$(head -n 1 "$box/table")" README.md &&
+        awk -v first="$(head -n 1 "$box/table")" '$0 == first { inside = 1 } /^$/ { inside = 0 } inside' \
+            README.md | diff - "$box/table"
+}
+
 block README.md c 1 >"$box/libae/server.c"
 for number in $(seq "$(blocks README.md sh)"); do
     block README.md sh $number | while read -r line; do
@@ -129,6 +136,7 @@ check "README: the program compiles without a warning" the_program_compiles_with
     echo "readme: not the blocks that this script knows" >&2
     failed=$((failed + 1))
 }
+check "the table of systems is that of the scripts" the_table_of_systems_is_that_of_the_scripts
 check "the guide's code compiles" the_guides_code_compiles
 check "what the pages say about speed is what was measured" \
     what_the_pages_say_about_speed_is_what_was_measured
