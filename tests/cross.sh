@@ -148,4 +148,4 @@ printf '%s\n' $targets | xargs -P 2 -I TARGET bash -c '
     "$0" --one TARGET >"$1/TARGET.log" 2>&1 && grep "^cross: " "$1/TARGET.log" && exit
     cat "$1/TARGET.log"
     echo "cross: TARGET: FAILED" >&2
-    exit 255' "$0" "$root"
+    exit 1' "$0" "$root"
