@@ -151,7 +151,8 @@ void aeStop(aeEventLoop *eventLoop);
  * Answers AE_OK, or AE_ERR with nothing changed and errno EBADF (fd is negative or not open),
  * ERANGE (fd >= setsize; under select also fd >= FD_SETSIZE), EINVAL (no proc, or neither
  * AE_READABLE nor AE_WRITABLE for an fd that has neither), ENOMEM, or what the kernel said: EPERM
- * for a regular file under epoll, ENOSPC (see epoll_ctl(2)). */
+ * for a regular file under epoll, ENOSPC (see epoll_ctl(2)), EPIPE (NetBSD: EBADF) for writing to a
+ * pipe without a reader under kqueue. */
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc, void *clientData);
 
 /* Takes the bits of `mask` from what fd is registered for; AE_WRITABLE takes AE_BARRIER along.

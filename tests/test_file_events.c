@@ -456,6 +456,7 @@ TEST(a_hang_up_reaches_a_write_handler) {
 }
 
 TEST(an_error_reaches_a_write_handler) {
+    if (ON_NETBSD && backendIs("kqueue")) SKIP("NetBSD does not tell the writer of a full pipe");
     Pipe dead = newPipe();
     fill(dead.in);
     add(dead.in, AE_WRITABLE, onWrite, "A");
@@ -463,6 +464,22 @@ TEST(an_error_reaches_a_write_handler) {
     shut(dead.out);
     assert_int_equal(look(), 1);
     assertJournal("A.write");
+}
+
+/* A kqueue refuses it, and NetBSD's does so with another errno. */
+TEST(a_pipe_whose_reader_is_gone_is_writable_or_refused) {
+    Pipe dead = newPipe();
+    shut(dead.out);
+    if (backendIs("kqueue")) {
+        assert_int_equal(aeCreateFileEvent(loop, dead.in, AE_WRITABLE, onWrite, "A"), AE_ERR);
+        assert_true(errno == EPIPE || errno == EBADF);
+        assert_int_equal(aeGetFileEvents(loop, dead.in), AE_NONE);
+        assert_int_equal(look(), 0);
+    } else {
+        add(dead.in, AE_WRITABLE, onWrite, "A");
+        assert_int_equal(look(), 1);
+        assertJournal("A.write");
+    }
 }
 
 TEST(an_error_reaches_a_read_handler) {
@@ -1390,6 +1407,7 @@ int main(void) {
         WITH_LOOP(a_hang_up_is_reported_to_a_read_handler_as_both),
         WITH_LOOP(a_hang_up_reaches_a_write_handler),
         WITH_LOOP(an_error_reaches_a_write_handler),
+        WITH_LOOP(a_pipe_whose_reader_is_gone_is_writable_or_refused),
         WITH_LOOP(an_error_reaches_a_read_handler),
         WITH_LOOP(a_hang_up_calls_both_handlers_of_an_fd),
         WITH_LOOP(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler),

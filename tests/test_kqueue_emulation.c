@@ -572,6 +572,15 @@ static void a_pipe_without_writer_is_EOF_for_its_reader(void **state) {
     assert_int_equal(got[0].data, 0);
 }
 
+#ifdef KQUEUE_EMULATION_NETBSD
+static void the_writer_of_a_full_pipe_does_not_hear_that_its_reader_goes(void **state) {
+    (void)state;
+    fillUp(writeEnd);
+    add(writeEnd, EVFILT_WRITE);
+    close(readEnd);
+    assert_int_equal(poll64(), 0);
+}
+#else
 static void a_pipe_without_reader_is_EOF_for_its_writer(void **state) {
     (void)state;
     fillUp(writeEnd);
@@ -581,6 +590,24 @@ static void a_pipe_without_reader_is_EOF_for_its_writer(void **state) {
     assert_int_equal(poll64(), 1);
     assertEvent(&got[0], writeEnd, EVFILT_WRITE);
     assert_true(got[0].flags & EV_EOF);
+}
+#endif
+
+static void a_pipe_without_reader_is_refused_for_writing_unless_it_is_watched(void **state) {
+    (void)state;
+    struct kevent change;
+    add(writeEnd, EVFILT_WRITE);
+    close(readEnd);
+    add(writeEnd, EVFILT_WRITE);
+    EV_SET(&change, (uintptr_t)writeEnd, EVFILT_WRITE, EV_DELETE, 0, 0, 0);
+    assert_int_equal(kevent(kq, &change, 1, NULL, 0, NULL), 0);
+    EV_SET(&change, (uintptr_t)writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, 0);
+    assert_int_equal(kevent(kq, &change, 1, NULL, 0, NULL), -1);
+#ifdef KQUEUE_EMULATION_NETBSD
+    assert_int_equal(errno, EBADF);
+#else
+    assert_int_equal(errno, EPIPE);
+#endif
 }
 
 static void a_peer_that_shuts_down_is_EOF_for_reading_only(void **state) {
@@ -1002,7 +1029,12 @@ int main(void) {
         TEST(EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file),
         TEST(EV_CLEAR_after_being_disabled_reports_what_holds),
         TEST(a_pipe_without_writer_is_EOF_for_its_reader),
+#ifdef KQUEUE_EMULATION_NETBSD
+        TEST(the_writer_of_a_full_pipe_does_not_hear_that_its_reader_goes),
+#else
         TEST(a_pipe_without_reader_is_EOF_for_its_writer),
+#endif
+        TEST(a_pipe_without_reader_is_refused_for_writing_unless_it_is_watched),
         TEST(a_peer_that_shuts_down_is_EOF_for_reading_only),
         TEST(a_listening_socket_is_readable_when_someone_connects),
         TEST(fflags_hold_the_socket_error_which_getsockopt_still_finds),

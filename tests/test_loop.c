@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -828,11 +829,26 @@ TEST(aeWait_does_not_look_for_what_was_not_asked) {
     assert_int_equal(aeWait(socket, AE_NONE, 0), 0);
 }
 
+static bool pollTellsHangUps(void) {
+    Pipe dead = newPipe();
+    shut(dead.in);
+    struct pollfd set = {.fd = dead.out, .events = POLLIN};
+    return poll(&set, 1, 0) == 1 && set.revents & POLLHUP;
+}
+
 TEST(aeWait_counts_hang_up_as_writable) {
+    if (!pollTellsHangUps()) SKIP("here poll does not tell of a hang-up beside input");
     Pipe dead = newPipe();
     shut(dead.in);
     assert_int_equal(aeWait(dead.out, AE_READABLE, 1000) & AE_WRITABLE, AE_WRITABLE);
     assert_int_equal(aeWait(dead.out, AE_WRITABLE, 1000), AE_WRITABLE);
+}
+
+TEST(aeWait_answers_readable_where_poll_does_not_tell_of_the_hang_up) {
+    Pipe dead = newPipe();
+    shut(dead.in);
+    hideHangUps();
+    assert_int_equal(aeWait(dead.out, AE_READABLE, 1000), AE_READABLE);
 }
 
 TEST(aeWait_counts_an_error_as_writable) {
@@ -1017,6 +1033,7 @@ int main(void) {
         FROZEN(aeWait_answers_0_when_the_time_is_out),
         FROZEN(aeWait_does_not_look_for_what_was_not_asked),
         FROZEN(aeWait_counts_hang_up_as_writable),
+        FROZEN(aeWait_answers_readable_where_poll_does_not_tell_of_the_hang_up),
         FROZEN(aeWait_counts_an_error_as_writable),
         FROZEN(aeWait_answers_minus_1_on_error),
         FROZEN(fault_9_aeWait_clamps_to_what_poll_can_take),

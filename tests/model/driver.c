@@ -151,6 +151,13 @@ static int anyFd(uint8_t choice) {
     return choice >= 252 ? oddOnes[choice - 252] : namedFd(choice % NAMED_FDS);
 }
 
+bool isPipeWithoutReader(int fd) {
+    struct stat status;
+    struct pollfd pipe = {.fd = fd, .events = POLLOUT};
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && poll(&pipe, 1, 0) == 1 &&
+           pipe.revents & POLLERR;
+}
+
 /* Mostly one that is open. */
 static int likelyFd(uint8_t choice) {
     for (int i = 0; i < NAMED_FDS && choice < 240; i++) {
@@ -181,6 +188,9 @@ int readinessOf(int fd, int mask) {
         return (found & (POLLIN | POLLHUP | POLLERR) ? mask & AE_READABLE : 0) |
                (found & (POLLOUT | POLLERR) ? mask & AE_WRITABLE : 0);
     }
+    if (ON_NETBSD && backendIs("kqueue") && !(mask & AE_READABLE) && !(found & POLLOUT) &&
+        isPipeWithoutReader(fd))
+        return AE_NONE;
     if (found & hangUp) return AE_READABLE | AE_WRITABLE;
     return (found & POLLIN ? AE_READABLE : 0) | (found & POLLOUT ? AE_WRITABLE : 0);
 }
@@ -796,6 +806,7 @@ static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
     bool wholeMilliseconds = backendIs("epoll") && (setup[2] % 4 == 0 || !countsMicroseconds());
     if (backendIs("epoll") || backendIs("kqueue")) traits.forgetsClosedFds = true;
     if (backendIs("epoll")) traits.refusesRegularFiles = true;
+    if (backendIs("kqueue")) traits.refusesReaderlessPipes = ON_NETBSD ? EBADF : EPIPE;
     if (backendIs("select")) traits.dropsClosedFds = true;
     if (backendIs("select")) traits.largestSetsize = FD_SETSIZE;
     if (wholeMilliseconds) traits.waitsInMultiples = 1000;

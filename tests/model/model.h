@@ -27,18 +27,20 @@ uint64_t clockRoundedUp(void);
 
 bool isOpen(int fd);
 bool isRegularFile(int fd);
+bool isPipeWithoutReader(int fd); /* its end for writing */
 
 /* What this backend shall report now of an fd that is registered for `mask`; AE_NONE if nothing. */
 int readinessOf(int fd, int mask);
 
 /* How the backends differ where the contract lets them. */
 typedef struct {
-    bool forgetsClosedFds;     /* the kernel does, so that no event comes of them */
-    bool dropsClosedFds;       /* the backend does, when a wait fails because of them; then it waits
-                                  once more */
-    bool refusesRegularFiles;  /* EPERM */
-    int largestSetsize;        /* for aeResizeSetSize, and for an fd */
-    uint64_t waitsInMultiples; /* of so many microseconds */
+    bool forgetsClosedFds;    /* the kernel does, so that no event comes of them */
+    bool dropsClosedFds;      /* the backend does, when a wait fails because of them; then it waits
+                                 once more */
+    bool refusesRegularFiles; /* EPERM */
+    int refusesReaderlessPipes; /* to watch them for writing; the errno, or 0 */
+    int largestSetsize;         /* for aeResizeSetSize, and for an fd */
+    uint64_t waitsInMultiples;  /* of so many microseconds */
 } Traits;
 
 /// Calls that return without a callback ///////////////////////////////////////////////////////////

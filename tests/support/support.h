@@ -62,6 +62,17 @@ void deleteLoop(void);
 
 bool backendIs(const char *name);
 
+/* From now on, poll(2) in ae.c tells of no hang-up where there is something to read, be it the end,
+ * as on NetBSD; until the test ends. */
+void hideHangUps(void);
+
+/* NetBSD's kernel, or the emulation of it. */
+#if defined(__NetBSD__) || defined(KQUEUE_EMULATION_NETBSD)
+#define ON_NETBSD true
+#else
+#define ON_NETBSD false
+#endif
+
 int openFds(void);
 int liveBlocks(void);
 

@@ -17,6 +17,10 @@
  * A signal ends a wait (EINTR), but not a poll;    Signals stay blocked except in the ppoll(2) that
  * the changes are applied by then.                 sleeps.
  * EV_EOF comes while there still is data to read.  POLLRDHUP is asked for. A pipe's POLLERR counts.
+ * EVFILT_WRITE of a pipe whose reader is gone is   poll(2) says POLLERR of it.
+ * refused with EPIPE, on NetBSD with EBADF.
+ * NetBSD: the writer of a full pipe does not hear  POLLERR without POLLOUT is passed over.
+ * that its reader goes.
  * A regular file is readable unless its offset is  Looked at by fstat(2) and lseek(2). One that
  * at its end, and always writable.                 grows while a call sleeps is seen by the next.
  *
@@ -57,6 +61,12 @@
 #endif
 
 enum { READ, WRITE, WAYS };
+
+#ifdef KQUEUE_EMULATION_NETBSD
+enum { READERLESS_ERROR = EBADF, FULL_PIPE_HEARS_OF_ITS_READER = false };
+#else
+enum { READERLESS_ERROR = EPIPE, FULL_PIPE_HEARS_OF_ITS_READER = true };
+#endif
 
 static const short pollEvents[WAYS] = {POLLIN | POLLRDHUP, POLLOUT};
 static const short readyEvents[WAYS] = {
@@ -221,7 +231,16 @@ static int watchEdges(struct queue *queue, struct knote *knote, int fd, int way)
     return 0;
 }
 
+static bool isPipeWithoutReader(int fd) {
+    struct stat status;
+    struct pollfd pipe = {.fd = fd, .events = POLLOUT};
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && poll(&pipe, 1, 0) == 1 &&
+           (pipe.revents & POLLERR);
+}
+
 static int addKnote(struct queue *queue, const struct kevent *change, int fd, int way) {
+    bool there = fd < queue->room && queue->slots[fd].knotes[way].there;
+    if (way == WRITE && !there && isPipeWithoutReader(fd)) return READERLESS_ERROR;
     if (emulation.failAdd[way] != 0) {
         int error = emulation.failAdd[way];
         emulation.failAdd[way] = 0;
@@ -433,6 +452,9 @@ static bool describe(struct slot *slot, int fd, int way, short revents, struct k
     if (way == READ) eof |= POLLRDHUP;
     if (S_ISFIFO(status.st_mode)) eof |= POLLERR; /* The reader is gone. */
     if (!(revents & eof)) return true;
+    if (S_ISFIFO(status.st_mode) && way == WRITE && (revents & POLLERR) && !(revents & POLLOUT) &&
+        !FULL_PIPE_HEARS_OF_ITS_READER)
+        return false;
     event->flags |= EV_EOF;
     if (S_ISSOCK(status.st_mode) && !emulation.leaveSocketErrors) {
         if (slot->socketError == 0) slot->socketError = socketOption(fd, SO_ERROR);
