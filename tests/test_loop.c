@@ -856,6 +856,13 @@ TEST(aeWait_counts_an_error_as_writable) {
     fill(dead.in);
     shut(dead.out);
     assert_int_equal(aeWait(dead.in, AE_WRITABLE, 1000), AE_WRITABLE);
+}
+
+TEST(aeWait_counts_an_error_as_writable_though_asked_to_read) {
+    if (!pollTellsHangUps()) SKIP("here poll does not tell of a hang-up beside input");
+    Pipe dead = newPipe();
+    fill(dead.in);
+    shut(dead.out);
     assert_int_equal(aeWait(dead.in, AE_READABLE, 1000) & AE_WRITABLE, AE_WRITABLE);
 }
 
@@ -1035,6 +1042,7 @@ int main(void) {
         FROZEN(aeWait_counts_hang_up_as_writable),
         FROZEN(aeWait_answers_readable_where_poll_does_not_tell_of_the_hang_up),
         FROZEN(aeWait_counts_an_error_as_writable),
+        FROZEN(aeWait_counts_an_error_as_writable_though_asked_to_read),
         FROZEN(aeWait_answers_minus_1_on_error),
         FROZEN(fault_9_aeWait_clamps_to_what_poll_can_take),
         FROZEN(fault_9_aeWait_waits_without_limit_for_negative_times),
