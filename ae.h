@@ -200,7 +200,7 @@ int aeProcessEvents(aeEventLoop *eventLoop, int flags);
 /* Waits up to `milliseconds` (negative: for ever) for one fd, without a loop, as poll(2) does.
  * Answers the bits of AE_READABLE and AE_WRITABLE that are ready, of those in `mask`; hang-up and
  * error, where poll tells of them (NetBSD: not of a hang-up with AE_READABLE), count as
- * AE_WRITABLE, asked or not. Answers 0 when the time is out, -1 with errno EBADF, EINTR, EINVAL or
+ * AE_WRITABLE, asked or not. Returns 0 when the time is out, -1 with errno EBADF, EINTR, EINVAL or
  * ENOMEM on failure. */
 int aeWait(int fd, int mask, long long milliseconds);
 

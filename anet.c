@@ -50,8 +50,8 @@
 #include <unistd.h>
 
 /* These systems got SOCK_CLOEXEC, pipe2 and an accept with flags together: FreeBSD in 10, NetBSD in
- * 6, OpenBSD in 5.7, Solaris in 11.4, DragonFly and illumos long ago. NetBSD before 8 has paccept and
- * no accept4. */
+ * 6, OpenBSD in 5.7, Solaris in 11.4, DragonFly and illumos long ago. NetBSD before 8 has paccept
+ * and no accept4. */
 #if defined(SOCK_CLOEXEC) && (defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
                               defined(__OpenBSD__) || defined(__DragonFly__) || defined(__sun))
 #define HAS_PIPE2
