@@ -78,7 +78,7 @@ checkNeeds() {
 
 buildTests() {
     local backend
-    makeCmocka "$root/cmocka-1.1.5" "$folder" "$cc" "$zig ar" -D_UINTPTR_T
+    makeCmocka "$root/cmocka-1.1.5" "$folder" "$cc" "$zig ar"
     for backend in $backends; do
         ${MAKE:-make} "${flags[@]}" BACKEND="$backend" suites
     done
@@ -106,7 +106,7 @@ one() {
     *-linux-musl*) backends="epoll select" runner=qemu-${target%%-*} ;;
     esac
     # cmocka.h has an uintptr_t of its own where it does not see the real one.
-    local cflags="-isystem $folder/include -D_UINTPTR_T"
+    local cflags="-isystem $folder/include -D_UINTPTR_T_DEFINED"
     # Where the program holds its libc, there is nothing behind it that a call could be handed on to.
     case $target in
     *musl*) flags+=("CFLAGS=$cflags -Wno-sign-conversion -DNO_INJECTION") ;;
@@ -146,6 +146,6 @@ tests/dropin/fetch.sh cmocka-1.1.5 "$root" >"$root/fetch.log" 2>&1 || {
 rm -rf "$root"/*-*/*.log
 printf '%s\n' $targets | xargs -P 2 -I TARGET bash -c '
     "$0" --one TARGET >"$1/TARGET.log" 2>&1 && grep "^cross: " "$1/TARGET.log" && exit
-    cat "$1/TARGET.log"
+    tail -n 60 "$1/TARGET.log"
     echo "cross: TARGET: FAILED" >&2
     exit 1' "$0" "$root"

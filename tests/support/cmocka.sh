@@ -10,7 +10,7 @@ makeCmocka() {
     cp "$source/include/cmocka.h" "$folder/include/"
     $compiler -O1 -w -D_GNU_SOURCE -DHAVE_SIGNAL_H -DHAVE_SIGLONGJMP -DHAVE_STRSIGNAL \
         -DHAVE_STRUCT_TIMESPEC -DHAVE_CLOCK_REALTIME -DHAVE_GCC_THREAD_LOCAL_STORAGE \
-        -DHAVE_INTTYPES_H -DHAVE_STRINGS_H "$@" -I"$source/include" \
+        -DHAVE_INTTYPES_H -DHAVE_STRINGS_H -D_UINTPTR_T_DEFINED "$@" -I"$source/include" \
         -c "$source/src/cmocka.c" -o "$folder/cmocka.o"
     $ar rcs "$folder/lib/libcmocka.a" "$folder/cmocka.o"
 }
