@@ -1266,7 +1266,13 @@ TEST(a_huge_timeout_does_not_overflow) {
     size_t i;
     int fd = tcpSocket();
     for (i = 0; i < sizeof huge / sizeof *huge; i++) {
-        assert_int_equal(anetRecvTimeout(err, fd, huge[i]), ANET_OK);
+        if (anetRecvTimeout(err, fd, huge[i]) == ANET_ERR && errno == EDOM) {
+            assertTold("cannot set the receive timeout", EDOM);
+            close(fd);
+            print_message("[ reason   ] this kernel counts in ticks, and refuses so many\n");
+            skip();
+        }
+        assert_untold();
         now = timeoutOf(fd, SO_RCVTIMEO);
         if (now == 0 || now == 1000LL * INT32_MIN)
             assert_int_equal(sizeof(limit.tv_sec), 4);
