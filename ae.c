@@ -129,8 +129,8 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  * AE_BARRIER, which may be in any of these masks, means nothing to a backend.
  *
  * When the kernel turns out to have forgotten an fd that has a slot, then that fd was closed and
- * its number used again. aeApiAddEvent then sets the slot's mask to AE_NONE: the rest of what it
- * holds belonged to another connection. */
+ * its number used again. aeApiAddEvent then sets the slot's mask to AE_NONE (endRegistration does
+ * so): the rest of what it holds belonged to another connection. */
 
 /* How many events a backend asks for at once. Enough to make the system call cheap, few enough to
  * stay in the cache. */
@@ -171,6 +171,30 @@ SELDOM void aeApiPanic(const char *backend, const char *call) {
 }
 #endif
 
+/* The masks of poll(2). */
+static short pollEventsOf(int mask) {
+    return (short)((mask & AE_READABLE ? POLLIN : 0) | (mask & AE_WRITABLE ? POLLOUT : 0));
+}
+
+static int readinessOf(int events) {
+    if (events & (POLLERR | POLLHUP)) return AE_BOTH;
+    return (events & POLLIN ? AE_READABLE : AE_NONE) | (events & POLLOUT ? AE_WRITABLE : AE_NONE);
+}
+
+/* What fd is ready for at this moment, of the bits of mask. Hang-up and error count as both. */
+SELDOM int pollNow(int fd, int mask) {
+    struct pollfd request = {fd, pollEventsOf(mask), 0};
+    return poll(&request, 1, 0) == 1 ? readinessOf(request.revents) : AE_NONE;
+}
+
+/* The next registration of fd is another one; see "File events". */
+SELDOM void endRegistration(aeEventLoop *eventLoop, int fd) {
+    eventLoop->events[fd].mask = AE_NONE;
+    eventLoop->events[fd].registration = ++eventLoop->ended;
+    while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
+        eventLoop->maxfd--;
+}
+
 #if defined(AE_BACKEND_FILE)
 #include AE_BACKEND_FILE
 #elif defined(AE_BACKEND_EPOLL)
@@ -205,8 +229,11 @@ char *aeGetApiName(void) {
  * Invariants: a slot with neither AE_READABLE nor AE_WRITABLE is AE_NONE. maxfd is the last slot
  * that is not AE_NONE.
  *
- * Each poll begins a new `batch`. A slot notes in `born` the batch during which it went from
- * AE_NONE to something: whatever that batch reports of the fd was meant for its predecessor. */
+ * A registration begins when a slot goes from AE_NONE to something, and ends when it goes back. The
+ * loop counts in `ended` how many have ended. A slot notes in `registration` the count when its
+ * latest one ended: with fd it names the next one, unlike all before. So what a poll reports of an
+ * fd is void if a registration of it has ended since. The counts wrap: they are compared by how
+ * long ago they were the latest. */
 
 enum { FIRST_SLOTS = 32 };
 
@@ -220,9 +247,25 @@ ALWAYS int hasSlot(const aeEventLoop *eventLoop, int fd) {
 
 /* Answers whether fd may have a slot. */
 static int isInRange(const aeEventLoop *eventLoop, int fd) {
-    if (fd >= 0 && fd < eventLoop->setsize) return 1;
-    errno = fd < 0 ? EBADF : ERANGE;
+    if (fd >= 0 && fd < eventLoop->setsize && !eventLoop->isEnding) return 1;
+    errno = eventLoop->isEnding ? ECANCELED : fd < 0 ? EBADF : ERANGE;
     return 0;
+}
+
+/* Only a slot below setsize may be registered, and none once the loop is ending. */
+static void limitSlots(aeEventLoop *eventLoop) {
+    int setsize = eventLoop->isEnding ? 0 : eventLoop->setsize;
+    eventLoop->usable = eventLoop->nevents < setsize ? eventLoop->nevents : setsize;
+}
+
+/* Takes over new slots, for which there is memory. */
+static void emptySlots(aeEventLoop *eventLoop, int slots) {
+    for (int fd = eventLoop->nevents; fd < slots; fd++) {
+        eventLoop->events[fd].mask = AE_NONE;
+        eventLoop->events[fd].registration = 0;
+    }
+    eventLoop->nevents = slots;
+    limitSlots(eventLoop);
 }
 
 /* Makes a slot for fd, if it may have one. */
@@ -241,8 +284,7 @@ SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
     if (!fired) return AE_ERR;
     eventLoop->fired = fired;
 
-    for (int i = eventLoop->nevents; i < slots; i++) events[i].mask = AE_NONE;
-    eventLoop->nevents = slots;
+    emptySlots(eventLoop, slots);
     return AE_OK;
 }
 
@@ -269,15 +311,12 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
                       void *clientData) {
     mask &= AE_BOTH | AE_BARRIER;
     if (!(mask & AE_BOTH) || !proc) return addBarrier(eventLoop, fd, mask);
-    int isUsable = hasSlot(eventLoop, fd) && fd < eventLoop->setsize;
-    if (!isUsable && growSlots(eventLoop, fd) == AE_ERR) return AE_ERR;
+    if ((unsigned)fd >= (unsigned)eventLoop->usable && growSlots(eventLoop, fd) == AE_ERR)
+        return AE_ERR;
     aeFileEvent *slot = &eventLoop->events[fd];
     if (aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
-    if (slot->mask == AE_NONE) {
-        slot->born = eventLoop->batch;
-        if (fd > eventLoop->maxfd) eventLoop->maxfd = fd;
-    }
+    if (slot->mask == AE_NONE && fd > eventLoop->maxfd) eventLoop->maxfd = fd;
     slot->mask |= mask;
     if (mask & AE_READABLE) slot->rfileProc = proc;
     if (mask & AE_WRITABLE) slot->wfileProc = proc;
@@ -287,17 +326,18 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
 
 void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     if (!hasSlot(eventLoop, fd)) return;
+    int error = errno; /* the kernel may complain of an fd that was closed before */
     aeFileEvent *slot = &eventLoop->events[fd];
     int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
     if (!(left & AE_BOTH)) left = AE_NONE;
-    /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
+    /* The backend hears of no bit that is not set: failing on it, it might leave the other. Nor
+     * does it hear of a loop that is ending: after a fork, what is left in the kernel may be the
+     * other process's. */
     int gone = slot->mask & ~left;
-    if (gone & AE_BOTH) aeApiDelEvent(eventLoop, fd, gone);
-
+    if (gone & AE_BOTH && !eventLoop->isEnding) aeApiDelEvent(eventLoop, fd, gone);
+    errno = error;
     slot->mask = left;
-    if (left) return;
-    while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
-        eventLoop->maxfd--;
+    if (gone && !left) endRegistration(eventLoop, fd);
 }
 
 int aeGetFileEvents(aeEventLoop *eventLoop, int fd) {
@@ -310,39 +350,54 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd) {
     return slot ? slot->clientData : NULL;
 }
 
-/* Calls both handlers of an fd. The one before may have done anything: before the second call, look
- * at everything anew. If it polled, then this batch is out of date; what is still ready is reported
+/* A registration has ended since the poll. If it was one of this fd, then `mask` is void: returns
+ * what the fd is ready for now. The first time it gets nothing, and waits for the next poll, which
+ * costs no system call. But a program that pauses and resumes the fd in each iteration would starve
+ * it so. */
+SELDOM int lookAgain(aeEventLoop *eventLoop, int fd, int mask, unsigned endedAtPoll) {
+    const aeFileEvent *slot = &eventLoop->events[fd];
+    int hasEnded = eventLoop->ended - slot->registration < eventLoop->ended - endedAtPoll;
+    if (slot->mask == AE_NONE || !hasEnded) return mask;
+    if (eventLoop->hasPaused) return pollNow(fd, slot->mask);
+    eventLoop->hasPaused = 1;
+    return AE_NONE;
+}
+
+/* Calls both handlers of an fd. The first may have done anything: before the second call, look at
+ * everything again. If it polled, then this batch is out of date; what is still ready is reported
  * again. */
-SELDOM void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask, unsigned batch) {
+SELDOM void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = &eventLoop->events[fd];
+    unsigned ended = eventLoop->ended;
     int writesFirst = slot->mask & AE_BARRIER;
     aeFileProc *first = writesFirst ? slot->wfileProc : slot->rfileProc;
     first(eventLoop, fd, slot->clientData, mask);
 
+    if (!eventLoop->ready) return;
+    if (eventLoop->ended != ended) mask = lookAgain(eventLoop, fd, mask, ended);
     slot = &eventLoop->events[fd];
     aeFileProc *second = writesFirst ? slot->rfileProc : slot->wfileProc;
-    if (eventLoop->batch != batch || slot->born == batch || second == first) return;
-    if (slot->mask & (writesFirst ? AE_READABLE : AE_WRITABLE))
+    if (slot->mask & mask & (writesFirst ? AE_READABLE : AE_WRITABLE) && second != first)
         second(eventLoop, fd, slot->clientData, mask);
 }
 
-/* Serves the entries of `fired`, and answers how many it got to. A poll within a handler leaves
+/* Serves the entries of `fired`, and returns how many it got to. A poll within a handler leaves
  * none of them. */
-ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned batch) {
+ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
     int served = 0;
     while (served < eventLoop->ready) {
         int fd = eventLoop->fired[served].fd, mask = eventLoop->fired[served].mask;
-        aeFileEvent *slot = &eventLoop->events[fd];
         served++;
-        if (slot->born == batch) continue;
+        if (eventLoop->ended != endedAtPoll) mask = lookAgain(eventLoop, fd, mask, endedAtPoll);
 
-        int due = slot->mask & mask & AE_BOTH;
+        aeFileEvent *slot = &eventLoop->events[fd];
+        int due = slot->mask & mask;
         if (due == AE_READABLE)
             slot->rfileProc(eventLoop, fd, slot->clientData, mask);
         else if (due == AE_WRITABLE)
             slot->wfileProc(eventLoop, fd, slot->clientData, mask);
         else if (due == AE_BOTH)
-            dispatchBoth(eventLoop, fd, mask, batch);
+            dispatchBoth(eventLoop, fd, mask);
     }
     return served;
 }
@@ -840,11 +895,11 @@ ALWAYS int iterate(aeEventLoop *eventLoop, int flags) {
         int dontWait = (flags | eventLoop->flags) & AE_DONT_WAIT;
         if (dontWait || (firesTimers && eventLoop->timeEventHead))
             limit = chooseTimeout(eventLoop, dontWait, &timeout);
-        unsigned batch = ++eventLoop->batch;
+        unsigned endedAtPoll = eventLoop->ended;
         eventLoop->ready = aeApiPoll(eventLoop, limit);
 
         if (flags & AE_CALL_AFTER_SLEEP && eventLoop->aftersleep) eventLoop->aftersleep(eventLoop);
-        if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, batch);
+        if (flags & AE_FILE_EVENTS) served += dispatch(eventLoop, endedAtPoll);
         eventLoop->ready = 0;
     }
     if (firesTimers && eventLoop->timeEventHead) served += fireTimers(eventLoop);
@@ -896,7 +951,6 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
     int slots = setsize < FIRST_SLOTS ? setsize : FIRST_SLOTS;
     eventLoop->maxfd = -1;
     eventLoop->setsize = setsize;
-    eventLoop->nevents = slots;
     eventLoop->events = allocate((size_t)slots * sizeof(aeFileEvent));
     eventLoop->fired = allocate(firedEntries(slots) * sizeof(aeFiredEvent));
     eventLoop->timers = newTimers();
@@ -905,13 +959,14 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
         freeLoop(eventLoop);
         return NULL;
     }
-    for (int i = 0; i < slots; i++) eventLoop->events[i].mask = AE_NONE;
+    emptySlots(eventLoop, slots);
     return eventLoop;
 }
 
 void aeDeleteEventLoop(aeEventLoop *eventLoop) {
     if (!eventLoop) return;
     eventLoop->isEnding = 1;
+    limitSlots(eventLoop);
     endTimers(eventLoop);
     aeApiFree(eventLoop);
     freeLoop(eventLoop);
@@ -929,6 +984,7 @@ int aeResizeSetSize(aeEventLoop *eventLoop, int setsize) {
     }
     if (aeApiResize(eventLoop, setsize) == -1) return AE_ERR;
     eventLoop->setsize = setsize;
+    limitSlots(eventLoop);
     return AE_OK;
 }
 

@@ -85,8 +85,8 @@ typedef void aeBeforeSleepProc(struct aeEventLoop *eventLoop);
  * only privdata. Fields marked private may change from one release to the next. */
 
 typedef struct aeFileEvent {
-    int mask;      /* AE_NONE, or bits of AE_READABLE, AE_WRITABLE, AE_BARRIER */
-    unsigned born; /* private: the batch of events during which the fd was registered */
+    int mask;              /* AE_NONE, or bits of AE_READABLE, AE_WRITABLE, AE_BARRIER */
+    unsigned registration; /* private: tells it from former registrations of the fd */
     aeFileProc *rfileProc;
     aeFileProc *wfileProc;
     void *clientData;
@@ -123,9 +123,11 @@ typedef struct aeEventLoop {
     int flags;
     void *privdata[2];       /* yours; NULL at first */
     struct aeTimers *timers; /* private */
-    unsigned batch;          /* private: counts the polls */
+    unsigned ended;          /* private: how many registrations of fds have ended */
     int ready;               /* private: how many entries of `fired` are still to be served */
     uint64_t waitsUntil;     /* private: when the wait that has a limit is to end */
+    int hasPaused;           /* private: an fd was once registered again before it was served */
+    int usable;              /* private: how many slots may be registered */
     int isEnding;            /* private: aeDeleteEventLoop has begun */
 } aeEventLoop;
 

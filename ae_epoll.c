@@ -13,6 +13,13 @@
  * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
  *   An fd that was closed behind the loop's back, and its number used again, is added where it
  *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
+ * - It knows files, not fds, and reports a file that was closed as long as a copy of it lives in a
+ *   dup or a forked child. Such a ghost cannot be deleted: its number leads to it no more. To the
+ *   handler it is the old registration until that is deleted, or its number is registered again.
+ *   From then on it is void, and would keep waking the loop. So each event carries its registration
+ *   (see "File events") besides the fd; and when one does not fit, the set is built again without
+ *   the ghosts. None comes about unless epoll_ctl fails on a registered fd: until then nobody looks
+ *   for any.
  * - It refuses regular files, which are always ready: EPERM, passed on to the caller.
  *
  * SPDX-License-Identifier: MIT
@@ -29,11 +36,13 @@
 typedef struct {
     int fd;
     int wholeMilliseconds; /* epoll_pwait2 was refused */
+    int mayHaveGhosts;     /* epoll_ctl has failed on an fd that the set should have known */
+    uint64_t rebuildsFrom; /* when to try to build the set again, after that failed */
     int slack;             /* in microseconds; negative: waits are asked for whole */
     struct epoll_event events[BATCH_SIZE];
 } Poller;
 
-enum { USUAL_SLACK = 50, MOST_DELAY = 100000 }; /* in microseconds */
+enum { USUAL_SLACK = 50, MOST_DELAY = 100000, GHOST_SLEEP = 10000 }; /* in microseconds */
 
 /* Answers the slack of the thread that creates the loop. Who has asked for more than usual prefers
  * sleep to punctuality. The waits of one that has none, such as a real-time one, are not late. */
@@ -49,6 +58,8 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
     Poller *poller = allocate(sizeof(*poller));
     if (!poller) return -1;
     poller->wholeMilliseconds = 0;
+    poller->mayHaveGhosts = 0;
+    poller->rebuildsFrom = 0;
     poller->slack = timerSlack();
     poller->fd = epoll_create1(EPOLL_CLOEXEC);
     if (poller->fd == -1) {
@@ -71,39 +82,52 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     release(poller);
 }
 
-ALWAYS int watch(aeEventLoop *eventLoop, int operation, int fd, int mask) {
+/* What the kernel hands back with an event: an fd and its registration. */
+ALWAYS int watch(int set, int operation, int fd, int mask, unsigned registration) {
     static const uint32_t interest[] = {0, EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT};
-    Poller *poller = eventLoop->apidata;
-    struct epoll_event event = {.events = interest[mask & AE_BOTH], .data.u64 = (unsigned)fd};
-    return epoll_ctl(poller->fd, operation, fd, &event);
+    struct epoll_event event = {.events = interest[mask & AE_BOTH], .data.fd = fd};
+    memcpy((char *)&event.data + sizeof(fd), &registration, sizeof(registration));
+    return epoll_ctl(set, operation, fd, &event);
+}
+
+static unsigned registrationOf(const struct epoll_event *event) {
+    unsigned registration;
+    memcpy(&registration, (const char *)&event->data + sizeof(int), sizeof(registration));
+    return registration;
 }
 
 /* The kernel knows an fd that it should not, or the reverse. */
-SELDOM int watchAnew(aeEventLoop *eventLoop, int fd, int mask) {
-    if (errno == EEXIST) return watch(eventLoop, EPOLL_CTL_MOD, fd, mask);
-    if (errno != ENOENT || watch(eventLoop, EPOLL_CTL_ADD, fd, mask) == -1) return -1;
-    eventLoop->events[fd].mask = AE_NONE;
+SELDOM int watchAgain(aeEventLoop *eventLoop, int fd, int mask) {
+    Poller *poller = eventLoop->apidata;
+    unsigned next = eventLoop->ended + 1;
+    if (errno == EEXIST)
+        return watch(poller->fd, EPOLL_CTL_MOD, fd, mask, eventLoop->events[fd].registration);
+    if (errno != ENOENT || watch(poller->fd, EPOLL_CTL_ADD, fd, mask, next) == -1) return -1;
+    endRegistration(eventLoop, fd);
+    poller->mayHaveGhosts = 1;
     return 0;
 }
 
 static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    int former = eventLoop->events[fd].mask;
-    if (watch(eventLoop, former ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, former | mask) == 0) return 0;
-    return watchAnew(eventLoop, fd, mask);
+    Poller *poller = eventLoop->apidata;
+    aeFileEvent *slot = &eventLoop->events[fd];
+    int operation = slot->mask ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (watch(poller->fd, operation, fd, slot->mask | mask, slot->registration) == 0) return 0;
+    return watchAgain(eventLoop, fd, mask);
 }
 
 static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    int left = eventLoop->events[fd].mask & ~mask & AE_BOTH;
-    watch(eventLoop, left ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, left);
+    Poller *poller = eventLoop->apidata;
+    const aeFileEvent *slot = &eventLoop->events[fd];
+    int left = slot->mask & ~mask & AE_BOTH, operation = left ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    if (watch(poller->fd, operation, fd, left, slot->registration)) poller->mayHaveGhosts = 1;
 }
 
 #ifdef AE_EPOLL_PWAIT2
-/* epoll_pwait2 failed: answers whether to go on with epoll_wait. */
+/* epoll_pwait2 failed: returns whether to go on with epoll_wait. A sandbox may refuse a call with
+ * any errno. If it was a true error, epoll_wait has it, too. */
 SELDOM int isRefused(Poller *poller) {
-    if (errno == ENOSYS || errno == EPERM)
-        poller->wholeMilliseconds = 1;
-    else if (errno != EINTR)
-        aeApiPanic("epoll", "epoll_pwait2");
+    if (errno != EINTR) poller->wholeMilliseconds = 1;
     return poller->wholeMilliseconds;
 }
 
@@ -160,7 +184,7 @@ static const int meanings[32] = {MEANINGS_OF_4(0),  MEANINGS_OF_4(4),  MEANINGS_
                                  MEANINGS_OF_4(12), MEANINGS_OF_4(16), MEANINGS_OF_4(20),
                                  MEANINGS_OF_4(24), MEANINGS_OF_4(28)};
 
-ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS int pollSet(aeEventLoop *eventLoop, struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     int ready = timeout ? waitAtMost(eventLoop, timeout)
                         : epoll_wait(poller->fd, poller->events, BATCH_SIZE, -1);
@@ -169,10 +193,79 @@ ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
         return 0;
     }
     for (int i = 0; i < ready; i++) {
-        eventLoop->fired[i].fd = (int)poller->events[i].data.u64;
+        eventLoop->fired[i].fd = poller->events[i].data.fd;
         eventLoop->fired[i].mask = meanings[poller->events[i].events & 31];
     }
     return ready;
+}
+
+/* Copies a registration from the old set into the new one. What the old set does not know was
+ * closed and is left out: the number may be another file's by now, which nobody has registered. */
+static int copyInto(aeEventLoop *eventLoop, int set, int fd) {
+    const Poller *poller = eventLoop->apidata;
+    const aeFileEvent *slot = &eventLoop->events[fd];
+    if (watch(poller->fd, EPOLL_CTL_MOD, fd, slot->mask, slot->registration))
+        return errno == ENOMEM || errno == ENOSPC ? -1 : 0;
+    return watch(set, EPOLL_CTL_ADD, fd, slot->mask, slot->registration);
+}
+
+/* Builds the set again, without ghosts. Returns -1, with the old set in place, on failure. */
+static int rebuild(aeEventLoop *eventLoop) {
+    Poller *poller = eventLoop->apidata;
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    if (set == -1) return -1;
+    for (int fd = 0; fd <= eventLoop->maxfd; fd++) {
+        if (eventLoop->events[fd].mask == AE_NONE || copyInto(eventLoop, set, fd) == 0) continue;
+        close(set);
+        return -1;
+    }
+    close(poller->fd);
+    poller->fd = set;
+    poller->mayHaveGhosts = 0;
+    return 0;
+}
+
+/* Ghosts are ready, and the set cannot be built again yet: it would wake the loop at once, time and
+ * again. Sleeps through a part of the timeout instead. */
+static void sleepAmongGhosts(aeEventLoop *eventLoop, const struct timeval *timeout, uint64_t now) {
+    uint64_t left = GHOST_SLEEP;
+    if (timeout) {
+        if (!timeout->tv_sec && !timeout->tv_usec) return;
+        uint64_t until = eventLoop->waitsUntil > now ? eventLoop->waitsUntil - now : 0;
+        if (until < left) left = until;
+    }
+    poll(NULL, 0, (int)((left + 999) / 1000));
+}
+
+/* Takes the events of ghosts out of `fired`, and rids the set of them. Returns how many events are
+ * left. */
+static int dropGhosts(aeEventLoop *eventLoop, int ready, const struct timeval *timeout) {
+    Poller *poller = eventLoop->apidata;
+    int found = 0;
+    for (int i = 0; i < ready; i++) {
+        aeFiredEvent fired = eventLoop->fired[i];
+        const aeFileEvent *slot = &eventLoop->events[fired.fd];
+        if (slot->registration != registrationOf(&poller->events[i])) continue;
+        if (slot->mask & fired.mask) eventLoop->fired[found++] = fired;
+    }
+    if (found == ready) return found;
+    uint64_t now = monotonicNow(0);
+    if (now >= poller->rebuildsFrom) {
+        if (rebuild(eventLoop) == 0) return found;
+        poller->rebuildsFrom = now + GHOST_SLEEP;
+    }
+    if (found == 0) sleepAmongGhosts(eventLoop, timeout, now);
+    return found;
+}
+
+SELDOM int pollAmongGhosts(aeEventLoop *eventLoop, struct timeval *timeout) {
+    return dropGhosts(eventLoop, pollSet(eventLoop, timeout), timeout);
+}
+
+ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+    const Poller *poller = eventLoop->apidata;
+    return poller->mayHaveGhosts ? pollAmongGhosts(eventLoop, timeout)
+                                 : pollSet(eventLoop, timeout);
 }
 
 static char *aeApiName(void) {
