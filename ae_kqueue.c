@@ -7,9 +7,12 @@
  * - A call with several changes stops at the first that fails, unless there is room to report the
  *   failure. So there always is, and each change is judged by itself.
  * - It forgets an fd as soon as it is closed, and adding a knote does not tell whether it was
- * there. Those that should be there are enabled, which fails (ENOENT) if the fd was closed behind
- * the loop's back and its number used again.
- * - EV_EOF comes on one filter where epoll's EPOLLHUP would wake both sides.
+ *   there. Those that should be there are enabled, which fails (ENOENT) if the fd was closed behind
+ *   the loop's back and its number used again.
+ * - EV_EOF comes on one filter where epoll's EPOLLHUP would wake both sides, and means less: on
+ *   EVFILT_READ it also comes when the peer has shut down its sending side only.
+ * - A child of fork(2) does not inherit the queue: its number is free there, and soon another
+ *   file's.
  * - EV_SET may evaluate its first argument more than once, and udata is an integer on older NetBSD:
  *   hence no side effects in the one and a plain 0 for the other.
  *
@@ -27,12 +30,14 @@
 
 typedef struct {
     int fd;
+    pid_t owner; /* the process that has the queue */
     struct kevent events[BATCH_SIZE];
 } Poller;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
     Poller *poller = allocate(sizeof(*poller));
     if (!poller) return -1;
+    poller->owner = getpid();
     poller->fd = kqueue();
     if (poller->fd == -1) {
         release(poller);
@@ -52,7 +57,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 
 static void aeApiFree(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
-    close(poller->fd);
+    if (poller->owner == getpid()) close(poller->fd);
     release(poller);
 }
 
@@ -92,12 +97,28 @@ static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
         errno = error;
         return -1;
     }
-    if (forgotten) eventLoop->events[fd].mask = AE_NONE;
+    if (forgotten) endRegistration(eventLoop, fd);
     return 0;
 }
 
 static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
     change(eventLoop, fd, mask, EV_DELETE, AE_NONE, 0);
+}
+
+/* EV_EOF on a filter: returns whether both sides of fd are at their end. For the reading side it
+ * may be that the peer has only shut down its sending side, which kqueue does not tell apart. */
+static int isHangUp(const struct kevent *event) {
+    if (event->flags & EV_ERROR || event->fflags || event->filter == EVFILT_WRITE) return 1;
+    return pollNow((int)event->ident, AE_READABLE) == AE_BOTH;
+}
+
+/* What an event tells of an fd that is registered for `registered`. A side that has a filter of its
+ * own reports for itself. */
+static int meaningOf(const struct kevent *event, int registered) {
+    int side = event->filter == EVFILT_WRITE ? AE_WRITABLE : AE_READABLE,
+        others = AE_BOTH & ~registered;
+    if (event->flags & (EV_EOF | EV_ERROR) && others && isHangUp(event)) return side | others;
+    return side;
 }
 
 /* Puts the events of one fd together. What has been found of it so far is noted in its slot's mask,
@@ -106,12 +127,9 @@ static int collect(aeEventLoop *eventLoop, const struct kevent *events, int coun
     enum { NOTED = 16, NOTES = AE_BOTH * NOTED };
     int found = 0;
     for (int i = 0; i < count; i++) {
-        int fd = (int)events[i].ident, mask = AE_NONE;
-        if (events[i].filter == EVFILT_READ) mask = AE_READABLE;
-        if (events[i].filter == EVFILT_WRITE) mask = AE_WRITABLE;
-        if (events[i].flags & (EV_EOF | EV_ERROR)) mask = AE_BOTH;
-        if (!(eventLoop->events[fd].mask & NOTES)) eventLoop->fired[found++].fd = fd;
-        eventLoop->events[fd].mask |= mask * NOTED;
+        int fd = (int)events[i].ident, *slotMask = &eventLoop->events[fd].mask;
+        if (!(*slotMask & NOTES)) eventLoop->fired[found++].fd = fd;
+        *slotMask |= meaningOf(&events[i], *slotMask) * NOTED;
     }
     for (int i = 0; i < found; i++) {
         int *slotMask = &eventLoop->events[eventLoop->fired[i].fd].mask;
@@ -130,6 +148,8 @@ ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     }
     int ready = kevent(poller->fd, NULL, 0, poller->events, BATCH_SIZE, timeout ? &limit : NULL);
     if (ready == -1) {
+        if (poller->owner != getpid())
+            aeApiPanic("kqueue", "kevent in a forked child, which needs a loop of its own");
         if (errno != EINTR) aeApiPanic("kqueue", "kevent");
         return 0;
     }
