@@ -8,7 +8,9 @@
  *   already (since a handler changed it) does no harm.
  * - The condition reported is a snapshot of the moment at which it came true, and may have passed.
  *   So the port tells which fds to look at, and poll(2) what they are ready for.
- * - port_getn(3C) may fail with ETIME and yet have retrieved events; it may succeed with none.
+ * - port_getn(3C) may fail with ETIME or EINTR and yet have retrieved events; it may succeed with
+ *   none; and some systems leave the count as it was when there are none. So the count is not
+ *   looked at: an entry of `events` was filled if it has a source.
  * - An empty pipe at its end reports POLLHUP alone, which no handler waits for: it counts as both
  *   (the original would spin).
  * - A port takes so many associations and no more. What finds it full stays out of it, and poll(2)
@@ -21,9 +23,9 @@
 
 typedef struct {
     int fd;
-    int count; /* so many of `out` were retrieved, and not associated since */
-    int room;  /* and so many there may be */
-    port_event_t events[BATCH_SIZE];
+    int count;                       /* so many of `out` were retrieved, and not associated since */
+    int room;                        /* and so many there may be */
+    port_event_t events[BATCH_SIZE]; /* between two calls none has a source */
     struct pollfd out[];
 } Poller;
 
@@ -32,6 +34,7 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
     if (!poller) return -1;
     poller->count = 0;
     poller->room = BATCH_SIZE;
+    memset(poller->events, 0, sizeof(poller->events));
     poller->fd = port_create();
     if (poller->fd == -1) {
         release(poller);
@@ -54,13 +57,10 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     release(poller);
 }
 
-static short pollEvents(int mask) {
-    return (short)((mask & AE_READABLE ? POLLIN : 0) | (mask & AE_WRITABLE ? POLLOUT : 0));
-}
-
 static int associate(aeEventLoop *eventLoop, int fd, int mask) {
     Poller *poller = eventLoop->apidata;
-    int result = port_associate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd, pollEvents(mask), NULL);
+    int result =
+        port_associate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd, pollEventsOf(mask), NULL);
     if (result == -1 && errno == EBADFD) errno = EBADF; /* what everyone else calls it */
     return result;
 }
@@ -82,7 +82,7 @@ static void takeOut(aeEventLoop *eventLoop, int fd) {
     Poller *poller = eventLoop->apidata;
     struct pollfd *out = &poller->out[poller->count++];
     out->fd = fd;
-    out->events = pollEvents(eventLoop->events[fd].mask);
+    out->events = pollEventsOf(eventLoop->events[fd].mask);
     out->revents = 0;
 }
 
@@ -122,11 +122,14 @@ static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) 
     unsigned count = 1;
     int result =
         port_getn(poller->fd, poller->events, (unsigned)batch, &count, timeout ? &limit : NULL);
-    if (result == -1 && errno != ETIME) {
-        if (errno != EINTR) aeApiPanic("evport", "port_getn");
+    if (result == -1 && errno != ETIME && errno != EINTR) {
+        aeApiPanic("evport", "port_getn");
         return;
     }
-    for (unsigned i = 0; i < count; i++) takeOut(eventLoop, (int)poller->events[i].portev_object);
+    for (int i = 0; i < batch && poller->events[i].portev_source; i++) {
+        poller->events[i].portev_source = 0;
+        takeOut(eventLoop, (int)poller->events[i].portev_object);
+    }
 }
 
 ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
@@ -148,10 +151,7 @@ ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     }
     if (poller->count > 0) poll(poller->out, (nfds_t)poller->count, wait);
     for (int i = 0; i < poller->count; i++) {
-        int events = poller->out[i].revents, mask = AE_NONE;
-        if (events & POLLIN) mask |= AE_READABLE;
-        if (events & POLLOUT) mask |= AE_WRITABLE;
-        if (events & (POLLERR | POLLHUP)) mask = AE_BOTH;
+        int mask = readinessOf(poller->out[i].revents);
         if (mask == AE_NONE) continue;
         eventLoop->fired[found].fd = poller->out[i].fd;
         eventLoop->fired[found].mask = mask;
