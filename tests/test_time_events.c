@@ -409,6 +409,18 @@ TEST(a_refusal_in_the_rest_of_a_wait_does_not_make_it_begin_anew) {
     assert_int_equal(lastTimeout(), 1000);
 }
 
+TEST(a_refusal_of_any_kind_in_the_rest_of_a_wait_ends_it) {
+    addWithSlack(50000, 10, noteWait);
+    failNth(PRECISE_WAIT, 2, EACCES);
+    assert_int_equal(iterate(), 0);
+    assert_true(hasFailed());
+    forgetCalls();
+    assert_int_equal(iterate(), 1);
+    assertJournal("A");
+    assert_int_equal(callsOf(PRECISE_WAIT), 0);
+    assert_int_equal(lastTimeout(), 1000);
+}
+
 static int lateFd;
 
 static void writeInTheRest(long long microseconds) {
@@ -1736,6 +1748,7 @@ int main(void) {
         FROZEN(a_timer_slack_that_cannot_be_had_is_left_to_the_kernel),
         FROZEN(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events),
         FROZEN(a_refusal_in_the_rest_of_a_wait_does_not_make_it_begin_anew),
+        FROZEN(a_refusal_of_any_kind_in_the_rest_of_a_wait_ends_it),
         FROZEN(an_fd_that_gets_ready_in_the_rest_of_a_wait_is_served),
         FROZEN(a_timer_of_ten_seconds_needs_one_wait),
         FROZEN(any_timer_up_to_weeks_needs_one_wait_whenever_it_is_set),
