@@ -449,27 +449,11 @@ TEST(without_epoll_pwait2_the_longest_wait_still_fits) {
 
 static char lastWords[1024];
 
-/* Where coverage is measured, what was counted is written down before the end. */
-#ifdef MEASURES_COVERAGE
-#ifdef __clang__
-int __llvm_profile_write_file(void);
-#define __gcov_dump() (void)__llvm_profile_write_file()
-#else
-void __gcov_dump(void);
-#endif
-static void beforeDying(int signal) {
-    (void)signal;
-    __gcov_dump();
-}
-#else
-#define beforeDying SIG_DFL
-#endif
-
 /* In a child process: one iteration of a loop with a ready fd and a timer. */
 static void dieIfItFails(CallKind kind, int error, int flags) {
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    signal(SIGABRT, beforeDying);
+    signal(SIGABRT, writeCounts);
     alarm(30);
     loop = aeCreateEventLoop(SETSIZE); /* no kqueue outlives a fork */
     add(newReadyPipe().out, AE_READABLE, onRead, "A");

@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { BOTH = AE_READABLE | AE_WRITABLE, PAST_FIRST_SLOTS = 200 };
@@ -1698,17 +1696,6 @@ static int liveInTheChild(void) {
     if (look() != 0) return 2;
     aeDeleteEventLoop(loop);
     return 0;
-}
-
-static int statusOfChild(int (*run)(void)) {
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child != -1);
-    if (child == 0) _exit(run());
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
 }
 
 TEST(fault_13_a_forked_child_that_makes_a_new_set_leaves_the_parent_its_own) {

@@ -7,7 +7,12 @@
 #include "kqueue_emulation.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/event.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { BOTH = AE_READABLE | AE_WRITABLE };
@@ -93,6 +98,69 @@ TEST(end_of_file_on_one_filter_is_reported_as_both) {
     shut(pipe.in);
     assert_int_equal(look(), 1);
     assertJournal("A:rw");
+}
+
+/* A socket that is ready both ways, with a filter for `mask`. */
+static void addReady(int mask) {
+    int fd;
+    newReadySocket(&fd);
+    add(fd, mask, onEither, "A");
+}
+
+static void assertPretended(short filter, unsigned short flags, unsigned fflags,
+                            const char *expected) {
+    kqueueEmulationPretend(filter, flags, fflags);
+    assert_int_equal(look(), 1);
+    assertJournal(expected);
+}
+
+TEST(the_end_of_input_alone_is_not_reported_to_the_reader_as_both) {
+    addReady(AE_READABLE);
+    assertPretended(EVFILT_READ, EV_EOF, 0, "A:r");
+}
+
+TEST(the_end_of_input_with_an_error_is_reported_to_the_reader_as_both) {
+    addReady(AE_READABLE);
+    assertPretended(EVFILT_READ, EV_EOF, ECONNRESET, "A:rw");
+}
+
+TEST(an_error_of_the_filter_is_reported_to_the_reader_as_both) {
+    addReady(AE_READABLE);
+    assertPretended(EVFILT_READ, EV_ERROR, 0, "A:rw");
+}
+
+TEST(notes_without_an_end_are_no_hang_up) {
+    addReady(AE_READABLE);
+    assertPretended(EVFILT_READ, 0, 1, "A:r");
+}
+
+TEST(the_end_of_output_is_reported_to_the_writer_as_both) {
+    addReady(AE_WRITABLE);
+    assertPretended(EVFILT_WRITE, EV_EOF, 0, "A:rw");
+}
+
+/* Each side has a filter that reports for it; here the other one has nothing to report. */
+TEST(the_end_of_one_side_is_not_reported_for_the_other_that_has_a_filter) {
+    Pipe quiet = newPipe();
+    int fds[2];
+    newSocketPair(fds);
+    add(quiet.out, AE_READABLE, neverFile, NULL);
+    add(fds[0], BOTH, onEither, "A");
+    assertPretended(EVFILT_WRITE, EV_EOF, 0, "A:w");
+    fill(fds[0]);
+    sendByte(fds[1]);
+    assertPretended(EVFILT_READ, EV_EOF, ECONNRESET, "A:r");
+}
+
+TEST(a_reader_at_the_end_of_input_is_asked_for_once_and_one_that_is_not_never) {
+    addReady(AE_READABLE);
+    forgetCalls();
+    look();
+    assert_int_equal(callsOf(POLL), 0);
+    kqueueEmulationPretend(EVFILT_READ, EV_EOF, 0);
+    look();
+    assert_int_equal(callsOf(POLL), 1);
+    assertJournal("A:r A:r");
 }
 
 TEST(a_gone_reader_is_reported_to_the_writer_as_both) {
@@ -184,6 +252,67 @@ TEST(a_refusal_on_a_reused_number_changes_nothing) {
     assertArmed(fd, 0, 0);
 }
 
+/// Fork: a child does not inherit the queue ///////////////////////////////////////////////////////
+
+static int deleteWithAFileAtTheQueuesNumber(void) {
+    int number = queue(), file = newRegularFile();
+    if (file != number) replaceFd(number, file);
+    aeDeleteEventLoop(loop);
+    return fcntl(number, F_GETFD) == -1;
+}
+
+TEST(fault_15_deleting_the_loop_in_a_forked_child_closes_no_file) {
+    assert_int_equal(statusOfChild(deleteWithAFileAtTheQueuesNumber), 0);
+}
+
+static int sharedFd;
+
+static void deleteSharedFd(aeEventLoop *el, void *unused) {
+    (void)unused;
+    aeDeleteFileEvent(el, sharedFd, BOTH);
+}
+
+static int deleteWithANewLoop(void) {
+    aeEventLoop *own = aeCreateEventLoop(SETSIZE);
+    if (*(int *)own->apidata != queue()) return 1; /* it gets the number of the other one */
+    if (aeCreateFileEvent(own, sharedFd, AE_READABLE, onEither, "A") == AE_ERR) return 2;
+    aeDeleteEventLoop(loop);
+    return aeProcessEvents(own, AE_FILE_EVENTS | AE_DONT_WAIT) == 1 ? 0 : 3;
+}
+
+TEST(fault_15_deleting_the_loop_in_a_forked_child_disturbs_no_new_loop) {
+    sharedFd = newReadyPipe().out;
+    add(sharedFd, AE_READABLE, neverFile, NULL);
+    aeCreateTimeEvent(loop, 1000, neverTime, NULL, deleteSharedFd);
+    assert_int_equal(statusOfChild(deleteWithANewLoop), 0);
+}
+
+static int lastWords[2];
+
+static int pollTheParentsLoop(void) {
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    dup2(lastWords[1], STDERR_FILENO);
+    signal(SIGABRT, writeCounts);
+    look();
+    return 0;
+}
+
+TEST(fault_15_a_forked_child_that_polls_is_told_to_make_a_loop_of_its_own) {
+    char words[512];
+    assert_int_equal(pipe(lastWords), 0);
+    add(newReadyPipe().out, AE_READABLE, neverFile, NULL);
+    int status = statusOfChild(pollTheParentsLoop);
+    close(lastWords[1]);
+    ssize_t length = read(lastWords[0], words, sizeof(words) - 1);
+    close(lastWords[0]);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    assert_true(length > 0);
+    words[length] = '\0';
+    assert_non_null(strstr(words, "forked child"));
+}
+
 TEST(timeouts_reach_the_kernel_to_the_microsecond) {
     freezeClock();
     aeCreateTimeEvent(loop, 5, onTime, "A", NULL);
@@ -209,6 +338,13 @@ int main(void) {
         WITH_KQUEUE(events_of_an_fd_find_together_in_any_order),
         WITH_KQUEUE(events_split_between_two_batches_are_served_once_each),
         WITH_KQUEUE(end_of_file_on_one_filter_is_reported_as_both),
+        WITH_KQUEUE(the_end_of_input_alone_is_not_reported_to_the_reader_as_both),
+        WITH_KQUEUE(the_end_of_input_with_an_error_is_reported_to_the_reader_as_both),
+        WITH_KQUEUE(an_error_of_the_filter_is_reported_to_the_reader_as_both),
+        WITH_KQUEUE(notes_without_an_end_are_no_hang_up),
+        WITH_KQUEUE(the_end_of_output_is_reported_to_the_writer_as_both),
+        WITH_KQUEUE(the_end_of_one_side_is_not_reported_for_the_other_that_has_a_filter),
+        WITH_KQUEUE(a_reader_at_the_end_of_input_is_asked_for_once_and_one_that_is_not_never),
         WITH_KQUEUE(a_gone_reader_is_reported_to_the_writer_as_both),
         WITH_KQUEUE(a_refused_second_filter_takes_the_first_back),
         WITH_KQUEUE(a_refused_first_filter_takes_the_second_back),
@@ -217,6 +353,9 @@ int main(void) {
         WITH_KQUEUE(deleting_one_mask_disarms_one_filter),
         WITH_KQUEUE(a_reused_number_does_not_get_the_filters_and_handlers_of_the_closed_fd),
         WITH_KQUEUE(a_refusal_on_a_reused_number_changes_nothing),
+        WITH_KQUEUE(fault_15_deleting_the_loop_in_a_forked_child_closes_no_file),
+        WITH_KQUEUE(fault_15_deleting_the_loop_in_a_forked_child_disturbs_no_new_loop),
+        WITH_KQUEUE(fault_15_a_forked_child_that_polls_is_told_to_make_a_loop_of_its_own),
         WITH_KQUEUE(timeouts_reach_the_kernel_to_the_microsecond),
         WITH_KQUEUE(a_signal_ends_the_wait_without_events),
     };

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 enum { TEST_SECONDS = 120, SCANNED_FDS = 4096, MOST_FDS = 8192 };
 
@@ -219,6 +220,38 @@ int roomForFds(int wanted) {
     }
     int room = limit.rlim_cur < enough ? (int)limit.rlim_cur - 64 : wanted;
     return room < wanted ? room : wanted;
+}
+
+/// Processes //////////////////////////////////////////////////////////////////////////////////////
+
+#ifdef MEASURES_COVERAGE
+#ifdef __clang__
+int __llvm_profile_write_file(void);
+#define __gcov_dump() (void)__llvm_profile_write_file()
+#else
+void __gcov_dump(void);
+#endif
+#endif
+
+void writeCounts(int unused) {
+    (void)unused;
+#ifdef MEASURES_COVERAGE
+    __gcov_dump();
+#endif
+}
+
+int statusOfChild(int (*run)(void)) {
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child != -1);
+    if (child == 0) {
+        int code = run();
+        writeCounts(0);
+        _exit(code);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
 }
 
 /// One iteration //////////////////////////////////////////////////////////////////////////////////

@@ -79,6 +79,15 @@ int liveBlocks(void);
 /* How many more fds may be opened, at most `wanted`, after the soft limit was raised for them. */
 int roomForFds(int wanted);
 
+/// Processes //////////////////////////////////////////////////////////////////////////////////////
+
+/* Forks, and returns the wait status of the child, whose exit code is what `run` returns. */
+int statusOfChild(int (*run)(void));
+
+/* For a process that is about to end without exit(3): where coverage is measured, writes down what
+ * was counted. May be a handler of signals. */
+void writeCounts(int unused);
+
 /// One iteration //////////////////////////////////////////////////////////////////////////////////
 
 int iterate(void); /* files and timers; waits */

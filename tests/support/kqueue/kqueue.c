@@ -105,6 +105,7 @@ static struct {
     int failAdd[WAYS];
     unsigned random;
     bool leaveSocketErrors;
+    struct kevent pretended[WAYS]; /* The flags and fflags. */
     unsigned long calls;
     int largestBatch;
 } emulation;
@@ -472,6 +473,10 @@ static int deliver(struct queue *queue, struct ready *ready, int count, struct k
         int fd = item->position / WAYS, way = item->position % WAYS;
         struct slot *slot = &queue->slots[fd];
         if (!describe(slot, fd, way, item->revents, &eventlist[delivered])) continue;
+        eventlist[delivered].flags |= emulation.pretended[way].flags;
+        eventlist[delivered].fflags |= emulation.pretended[way].fflags;
+        emulation.pretended[way].flags = 0;
+        emulation.pretended[way].fflags = 0;
         delivered++;
         queue->turn = item->position + 1;
         slot->knotes[way].news = false;
@@ -601,6 +606,12 @@ void kqueueEmulationShuffle(unsigned seed) {
 
 void kqueueEmulationReportSocketErrors(bool report) {
     emulation.leaveSocketErrors = !report;
+}
+
+void kqueueEmulationPretend(short filter, unsigned short flags, unsigned fflags) {
+    if (wayOf(filter) == -1) return;
+    emulation.pretended[wayOf(filter)].flags = flags;
+    emulation.pretended[wayOf(filter)].fflags = fflags;
 }
 
 unsigned long kqueueEmulationCalls(void) {

@@ -24,6 +24,10 @@ void kqueueEmulationShuffle(unsigned seed);
  * that would have failed with it does not: with false it stays on the socket, and fflags is 0. */
 void kqueueEmulationReportSocketErrors(bool report);
 
+/* Adds these to the next event of this filter, as other files and kernels than Linux can show would
+ * have it: EV_EOF or EV_ERROR with an error in fflags; once. */
+void kqueueEmulationPretend(short filter, unsigned short flags, unsigned fflags);
+
 /* How many knotes of this fd and filter (0: either) are there and enabled. */
 int kqueueEmulationArmed(int kq, int fd, short filter);
 
