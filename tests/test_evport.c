@@ -30,6 +30,14 @@ static int setUpPortOfOtherRelease(void **state) {
     return setUpLoop(state);
 }
 
+/* And some leave the count as it was when there is nothing. */
+static int setUpPortThatLeavesCount(void **state) {
+    portEmulationReset();
+    portEmulationZeroTimeoutIsEtime(true);
+    portEmulationLeavesCount(true);
+    return setUpLoop(state);
+}
+
 static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
     assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
 }
@@ -178,6 +186,44 @@ TEST(a_signal_loses_none_of_the_events) {
     assert_int_equal(look(), 0);
     assert_int_equal(look(), 1);
     assertJournal("A.read");
+}
+
+TEST(fault_17_an_entry_that_was_not_filled_is_no_event) {
+    add(newPipe().out, AE_READABLE, neverFile, NULL);
+    for (int round = 0; round < 3; round++) assert_int_equal(look(), 0);
+    freezeClock();
+    aeCreateTimeEvent(loop, 5, onTime, "A", NULL);
+    assert_int_equal(iterate(), 1);
+    assertJournal("A");
+}
+
+TEST(fault_17_an_entry_of_the_wait_before_is_no_event) {
+    Pipe ready = newReadyPipe();
+    add(ready.out, AE_READABLE, onRead, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A.read");
+    takeByte(ready.out);
+    assert_int_equal(look(), 0);
+    assert_int_equal(look(), 0);
+    aeDeleteFileEvent(loop, ready.out, AE_READABLE);
+    add(newPipe().out, AE_READABLE, neverFile, NULL);
+    failNth(WAIT, 1, EINTR);
+    assert_int_equal(look(), 0);
+    assert_int_equal(portEmulationAssociated(port(), ready.out), -1);
+}
+
+TEST(fault_17_events_that_come_with_EINTR_are_served) {
+    for (int stays = 0; stays < 2; stays++) {
+        Pipe first = newReadyPipe(), second = newReadyPipe();
+        add(first.out, AE_READABLE, onRead, "A");
+        add(second.out, AE_READABLE, onRead, "A");
+        portEmulationInterruptRetrieval(stays);
+        assert_int_equal(look(), 2);
+        assert_int_equal(look(), 2);
+        assertJournal("A.read A.read A.read A.read");
+        aeDeleteFileEvent(loop, first.out, AE_READABLE);
+        aeDeleteFileEvent(loop, second.out, AE_READABLE);
+    }
 }
 
 TEST(a_full_port_refuses_with_EAGAIN_and_nothing_changes) {
@@ -331,9 +377,10 @@ TEST(without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_
 }
 
 int main(void) {
-#define ON_ANY_RELEASE(name)                                            \
-    cmocka_unit_test_setup_teardown(name, setUpPort, tearDown), {       \
-#name " (ETIME)", name, setUpPortOfOtherRelease, tearDown, NULL \
+#define ON_ANY_RELEASE(name)                                                 \
+    cmocka_unit_test_setup_teardown(name, setUpPort, tearDown),              \
+        {#name " (ETIME)", name, setUpPortOfOtherRelease, tearDown, NULL}, { \
+#name " (count)", name, setUpPortThatLeavesCount, tearDown, NULL     \
     }
     const struct CMUnitTest tests[] = {
         ON_ANY_RELEASE(the_port_is_close_on_exec),
@@ -348,6 +395,9 @@ int main(void) {
         ON_ANY_RELEASE(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler),
         ON_ANY_RELEASE(a_condition_that_has_passed_is_not_reported),
         ON_ANY_RELEASE(a_signal_loses_none_of_the_events),
+        ON_ANY_RELEASE(fault_17_an_entry_that_was_not_filled_is_no_event),
+        ON_ANY_RELEASE(fault_17_an_entry_of_the_wait_before_is_no_event),
+        ON_ANY_RELEASE(fault_17_events_that_come_with_EINTR_are_served),
         ON_ANY_RELEASE(a_full_port_refuses_with_EAGAIN_and_nothing_changes),
         ON_ANY_RELEASE(what_finds_the_port_full_is_served_all_the_same_and_associated_later),
         ON_ANY_RELEASE(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds),

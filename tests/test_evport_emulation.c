@@ -531,6 +531,37 @@ static void a_zero_timeout_can_answer_ETIME_with_whatever_there_is(void **state)
     assert_int_equal(nget, 1);
 }
 
+static void nget_can_stay_as_it_was_when_there_is_nothing(void **state) {
+    (void)state;
+    portEmulationZeroTimeoutIsEtime(true);
+    portEmulationLeavesCount(true);
+    got[0].portev_source = 77;
+    assert_int_equal(getn(64, 2, 0, 0), ETIME);
+    assert_int_equal(nget, 2);
+    assert_int_equal(got[0].portev_source, 77);
+    assert_int_equal(getn(64, 2, 0, 1000000), ETIME);
+    assert_int_equal(nget, 2);
+    associate(writeEnd, POLLOUT);
+    assert_int_equal(getn(64, 2, 0, 0), ETIME);
+    assert_int_equal(nget, 1);
+    assertEvent(&got[0], writeEnd, POLLOUT);
+}
+
+static void a_retrieval_can_be_made_to_answer_EINTR_once(void **state) {
+    (void)state;
+    for (int stays = 0; stays < 2; stays++) {
+        portEmulationInterruptRetrieval(stays);
+        assert_int_equal(getn(64, 3, 0, 0), 0); /* Nothing to retrieve. */
+        associate(writeEnd, POLLOUT);
+        assert_int_equal(getn(64, 3, 0, 0), EINTR);
+        assert_int_equal(nget, stays ? 3 : 1);
+        assertEvent(&got[0], writeEnd, POLLOUT);
+        associate(writeEnd, POLLOUT);
+        assert_int_equal(getn(64, 1, 0, 0), 0);
+        assert_int_equal(nget, 1);
+    }
+}
+
 static void port_get_with_a_zero_timeout_answers_ETIME(void **state) {
     (void)state;
     struct timespec zero = {0, 0};
@@ -724,6 +755,8 @@ int main(void) {
         TEST(twenty_thousand_fds_are_each_told_once),
         TEST(a_zero_timeout_answers_0_with_whatever_there_is),
         TEST(a_zero_timeout_can_answer_ETIME_with_whatever_there_is),
+        TEST(nget_can_stay_as_it_was_when_there_is_nothing),
+        TEST(a_retrieval_can_be_made_to_answer_EINTR_once),
         TEST(port_get_with_a_zero_timeout_answers_ETIME),
         TEST(when_the_time_is_out_ETIME_comes_with_the_events_there_are),
         TEST(a_timeout_is_never_cut_short),

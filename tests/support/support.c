@@ -745,8 +745,11 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
     if (!frozen) return port_getn(port, list, room, count, timeout);
 
     struct timespec zero = {0, 0};
+    const unsigned asked = *count;
     int result = port_getn(port, list, room, count, &zero);
-    if (*count > 0 || (result == -1 && errno != ETIME)) return result;
+    /* Some kernels leave the count as it was if there is nothing. */
+    bool found = *count > 0 && (*count != asked || list[0].portev_source != 0);
+    if (found || (result == -1 && errno != ETIME)) return result;
     result = waitFrozen(microsecondsOf(timeout));
     if (result == 0) errno = ETIME;
     return -1;

@@ -16,9 +16,11 @@
  * port_getn waits until *nget events are queued,   The same. The events found stay queued until the
  * then retrieves up to max, first in first out.    waiting is over.
  * When the time is out it retrieves what there     The same. A zero timeout is no time-out unless
- * is, with ETIME.                                  portEmulationZeroTimeoutIsEtime.
+ * is, with ETIME. Some releases leave *nget as     portEmulationZeroTimeoutIsEtime; *nget is 0 for
+ * it was when that is nothing.                     nothing unless portEmulationLeavesCount.
  * A signal ends a wait with EINTR; *nget, list     Signals stay blocked except in the ppoll(2) that
- * and queue are as before.                         sleeps.
+ * and queue are as before. Some releases retrieve  sleeps. portEmulationInterruptRetrieval makes a
+ * events and answer EINTR all the same.            call do so.
  * POLLHUP, POLLERR come unasked; regular files     As Linux's poll has it, too: POLLHUP alone for
  * are always ready.                                an empty pipe at end of file.
  *
@@ -71,7 +73,8 @@ static struct port *ports;
 static unsigned long serials;
 
 static struct {
-    bool zeroTimeoutIsEtime;
+    bool zeroTimeoutIsEtime, leavesCount;
+    bool interrupts, countStays; /* The next retrieval. */
     unsigned limit;
     int failAssociate;
     unsigned long calls;
@@ -347,7 +350,12 @@ static int lockedGetn(int portfd, port_event_t list[], unsigned max, unsigned *n
 
     if (waitForEvents(port, *nget, deadline, callersMask) == -1) return -1;
     bool enough = port->queued >= *nget;
-    for (*nget = 0; *nget < max && port->queued > 0; ++*nget) retrieve(port, &list[*nget]);
+    unsigned count = 0;
+    for (; count < max && port->queued > 0; count++) retrieve(port, &list[count]);
+    bool interrupts = emulation.interrupts && count > 0;
+    if (interrupts) emulation.interrupts = false;
+    if (count > 0 ? !(interrupts && emulation.countStays) : !emulation.leavesCount) *nget = count;
+    if (interrupts) return fail(EINTR);
     if (enough || !(mayWait || emulation.zeroTimeoutIsEtime)) return 0;
     return fail(ETIME);
 }
@@ -377,6 +385,15 @@ void portEmulationReset(void) {
 
 void portEmulationZeroTimeoutIsEtime(bool etime) {
     emulation.zeroTimeoutIsEtime = etime;
+}
+
+void portEmulationLeavesCount(bool leaves) {
+    emulation.leavesCount = leaves;
+}
+
+void portEmulationInterruptRetrieval(bool countStays) {
+    emulation.interrupts = true;
+    emulation.countStays = countStays;
 }
 
 void portEmulationLimit(unsigned associations) {

@@ -16,6 +16,13 @@ void portEmulationReset(void);
  * (as some releases do), or 0 (default). *nget and the list are the same either way. */
 void portEmulationZeroTimeoutIsEtime(bool etime);
 
+/* Whether *nget stays as it was when port_getn finds nothing, instead of becoming 0. */
+void portEmulationLeavesCount(bool leaves);
+
+/* Makes the next port_getn that retrieves events answer -1 and EINTR all the same; once. The list
+ * is filled; *nget says how many entries of it, or stays as it was. */
+void portEmulationInterruptRetrieval(bool countStays);
+
 /* How many associations a port can hold before port_associate answers EAGAIN; 0: no limit
  * (default). One whose event was retrieved no longer counts. */
 void portEmulationLimit(unsigned associations);
