@@ -331,10 +331,9 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
     if (!(left & AE_BOTH)) left = AE_NONE;
     /* The backend hears of no bit that is not set: failing on it, it might leave the other. Nor
-     * does it hear of a loop that is ending: after a fork, what is left in the kernel may be the
-     * other process's. */
+     * does it hear of what a forked child's finalizers delete, as the events are the parent's. */
     int gone = slot->mask & ~left;
-    if (gone & AE_BOTH && !eventLoop->isEnding) aeApiDelEvent(eventLoop, fd, gone);
+    if (gone & AE_BOTH && !eventLoop->isForeign) aeApiDelEvent(eventLoop, fd, gone);
     errno = error;
     slot->mask = left;
     if (gone && !left) endRegistration(eventLoop, fd);
@@ -951,6 +950,7 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
     int slots = setsize < FIRST_SLOTS ? setsize : FIRST_SLOTS;
     eventLoop->maxfd = -1;
     eventLoop->setsize = setsize;
+    eventLoop->owner = (int)getpid();
     eventLoop->events = allocate((size_t)slots * sizeof(aeFileEvent));
     eventLoop->fired = allocate(firedEntries(slots) * sizeof(aeFiredEvent));
     eventLoop->timers = newTimers();
@@ -966,6 +966,7 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
 void aeDeleteEventLoop(aeEventLoop *eventLoop) {
     if (!eventLoop) return;
     eventLoop->isEnding = 1;
+    eventLoop->isForeign = eventLoop->owner != (int)getpid();
     limitSlots(eventLoop);
     endTimers(eventLoop);
     aeApiFree(eventLoop);

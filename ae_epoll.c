@@ -209,20 +209,18 @@ static int copyInto(aeEventLoop *eventLoop, int set, int fd) {
     return watch(set, EPOLL_CTL_ADD, fd, slot->mask, slot->registration);
 }
 
-/* Builds the set again, without ghosts. Returns -1, with the old set in place, on failure. */
+/* Builds the set again, without ghosts, at the number that it has. Returns -1, with the old set in
+ * place, on failure. */
 static int rebuild(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
-    int set = epoll_create1(EPOLL_CLOEXEC);
+    int set = epoll_create1(EPOLL_CLOEXEC), failed = 0;
     if (set == -1) return -1;
-    for (int fd = 0; fd <= eventLoop->maxfd; fd++) {
-        if (eventLoop->events[fd].mask == AE_NONE || copyInto(eventLoop, set, fd) == 0) continue;
-        close(set);
-        return -1;
-    }
-    close(poller->fd);
-    poller->fd = set;
-    poller->mayHaveGhosts = 0;
-    return 0;
+    for (int fd = 0; fd <= eventLoop->maxfd && !failed; fd++)
+        if (eventLoop->events[fd].mask) failed = copyInto(eventLoop, set, fd);
+    if (!failed && dup3(set, poller->fd, O_CLOEXEC) == -1) failed = -1;
+    close(set);
+    if (!failed) poller->mayHaveGhosts = 0;
+    return failed;
 }
 
 /* Ghosts are ready, and the set cannot be built again yet: it would wake the loop at once, time and

@@ -30,14 +30,12 @@
 
 typedef struct {
     int fd;
-    pid_t owner; /* the process that has the queue */
     struct kevent events[BATCH_SIZE];
 } Poller;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
     Poller *poller = allocate(sizeof(*poller));
     if (!poller) return -1;
-    poller->owner = getpid();
     poller->fd = kqueue();
     if (poller->fd == -1) {
         release(poller);
@@ -57,7 +55,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 
 static void aeApiFree(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
-    if (poller->owner == getpid()) close(poller->fd);
+    if (!eventLoop->isForeign) close(poller->fd);
     release(poller);
 }
 
@@ -148,7 +146,7 @@ ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     }
     int ready = kevent(poller->fd, NULL, 0, poller->events, BATCH_SIZE, timeout ? &limit : NULL);
     if (ready == -1) {
-        if (poller->owner != getpid())
+        if (eventLoop->owner != (int)getpid())
             aeApiPanic("kqueue", "kevent in a forked child, which needs a loop of its own");
         if (errno != EINTR) aeApiPanic("kqueue", "kevent");
         return 0;

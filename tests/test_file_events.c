@@ -1677,12 +1677,15 @@ TEST(fault_13_a_new_set_is_tried_again_after_10_milliseconds) {
     assertNobodyIsLost();
 }
 
-TEST(fault_13_a_new_set_is_close_on_exec) {
+TEST(fault_13_a_new_set_has_the_number_of_the_old_one_and_is_close_on_exec) {
     if (!backendIs("epoll")) SKIP("only epoll needs a new set");
     haunt();
+    int set = *(int *)loop->apidata, fds = openFds();
     look();
-    int set = *(int *)loop->apidata;
+    assert_int_equal(callsOf(CREATE), 2);
+    assert_int_equal(*(int *)loop->apidata, set);
     assert_int_equal(fcntl(set, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(openFds(), fds);
 }
 
 /* In a forked child, which has the parent's loop: 0 if all is well. */
@@ -2003,7 +2006,7 @@ int main(void) {
         WITH_LOOP(fault_13_without_a_new_set_the_loop_does_not_spin),
         WITH_LOOP(fault_13_a_wait_without_limit_comes_back_from_closed_files_that_live_on),
         WITH_LOOP(fault_13_a_new_set_is_tried_again_after_10_milliseconds),
-        WITH_LOOP(fault_13_a_new_set_is_close_on_exec),
+        WITH_LOOP(fault_13_a_new_set_has_the_number_of_the_old_one_and_is_close_on_exec),
         WITH_LOOP(fault_13_a_forked_child_that_makes_a_new_set_leaves_the_parent_its_own),
         WITH_LOOP(a_forked_child_that_deletes_the_loop_takes_nothing_from_the_parents),
         WITH_LOOP(fault_14_fds_that_pause_and_resume_each_other_are_all_served),

@@ -134,6 +134,11 @@ enum { NAMED_FDS = LOW_FDS + sizeof(highFds) / sizeof(highFds[0]) };
 static int firstFd;
 static FileKind files[MAX_FD + 1];
 
+/* For a number that was closed, a copy of its latest file, which lives on at a number that programs
+ * cannot name; or 0. */
+enum { FIRST_COPY = 600 };
+static int copies[MAX_FD + 1];
+
 bool isOpen(int fd) {
     return fd >= 0 && fd <= MAX_FD && files[fd] != CLOSED;
 }
@@ -167,23 +172,26 @@ static int likelyFd(uint8_t choice) {
     return anyFd(choice);
 }
 
-static int readinessInPoll(int fd, int mask, int unasked) {
-    struct pollfd request = {fd, (short)unasked, 0};
+static int readinessInPoll(int fd, int mask) {
+    struct pollfd request = {fd, 0, 0};
     if (mask & AE_READABLE) request.events |= POLLIN;
     if (mask & AE_WRITABLE) request.events |= POLLOUT;
     poll(&request, 1, 0);
     return request.revents;
 }
 
+int readinessAsked(int fd, int mask) {
+    int found = readinessInPoll(fd, mask);
+    if (found & POLLNVAL) return AE_NONE;
+    if (found & (POLLHUP | POLLERR)) return AE_READABLE | AE_WRITABLE;
+    return (found & POLLIN ? AE_READABLE : 0) | (found & POLLOUT ? AE_WRITABLE : 0);
+}
+
 int readinessOf(int fd, int mask) {
-    int hangUp = POLLHUP | POLLERR;
 #ifdef SEAMS_KQUEUE
-    /* It tells the end of what can be read, also if there is something left to read; and a regular
-     * file at its end is not readable. */
-    if (isRegularFile(fd)) return mask & AE_WRITABLE;
-    if (mask & AE_READABLE) hangUp |= POLLRDHUP;
+    if (isRegularFile(fd)) return mask & AE_WRITABLE; /* it is not readable at its end */
 #endif
-    int found = readinessInPoll(fd, mask, hangUp & ~(POLLHUP | POLLERR));
+    int found = readinessInPoll(fd, mask);
     if (backendIs("select")) { /* whatever it reports */
         return (found & (POLLIN | POLLHUP | POLLERR) ? mask & AE_READABLE : 0) |
                (found & (POLLOUT | POLLERR) ? mask & AE_WRITABLE : 0);
@@ -191,8 +199,7 @@ int readinessOf(int fd, int mask) {
     if (ON_NETBSD && backendIs("kqueue") && !(mask & AE_READABLE) && !(found & POLLOUT) &&
         isPipeWithoutReader(fd))
         return AE_NONE;
-    if (found & hangUp) return AE_READABLE | AE_WRITABLE;
-    return (found & POLLIN ? AE_READABLE : 0) | (found & POLLOUT ? AE_WRITABLE : 0);
+    return readinessAsked(fd, mask);
 }
 
 uint64_t clockRoundedDown(void) {
@@ -203,6 +210,14 @@ uint64_t clockRoundedUp(void) {
     struct timespec now;
     supportClockGettime(CLOCK_MONOTONIC, &now);
     return clockNow() + (now.tv_nsec % 1000 != 0);
+}
+
+bool isOutlived(int fd) {
+    return copies[fd] && backendIs("epoll");
+}
+
+int readinessOutlived(int fd, int mask) {
+    return readinessAsked(copies[fd], mask);
 }
 
 static void shutFd(int fd) {
@@ -515,7 +530,10 @@ static void process(const Operation *operation) {
     mendCalls(); /* what an outer pass had in store */
     signalComes = operation->b % 16 == 0;
     if (signalComes) failNth(WAIT, 1, EINTR);
-    trace("aeProcessEvents(loop, %d); /*%s */", flags, signalComes ? " a signal comes" : "");
+    bool createFails = operation->b % 16 == 1;
+    if (createFails) failAll(CREATE, EMFILE);
+    trace("aeProcessEvents(loop, %d); /*%s%s */", flags, signalComes ? " a signal comes" : "",
+          createFails ? " the kernel has no new set" : "");
     modelEnterPass(flags);
     int result = aeProcessEvents(loop, flags);
     modelLeavePass(result);
@@ -582,12 +600,42 @@ static void closeDeleted(const Operation *operation) {
     shutFd(fd);
 }
 
+static void closeCopy(int fd) {
+    trace("close(%d);", copies[fd]);
+    close(copies[fd]);
+    copies[fd] = 0;
+}
+
+/* A number of which there is a copy, or -1. */
+static int outlivedFd(uint8_t choice) {
+    for (int i = 0; i < NAMED_FDS; i++) {
+        int fd = namedFd((choice + i) % NAMED_FDS);
+        if (copies[fd]) return fd;
+    }
+    return -1;
+}
+
 static void closeUndeleted(const Operation *operation) {
-    int fd = likelyFd(operation->a);
-    if (!isOpen(fd)) return;
-    trace("close(%d);", fd);
-    shutFd(fd);
-    modelClosed(fd);
+    enum { CLOSE_ALONE, CLOSE_COPIED, CLOSE_COPY, REVIVE, WAYS };
+    int way = operation->b % WAYS;
+    int fd = way <= CLOSE_COPIED ? likelyFd(operation->a) : outlivedFd(operation->a);
+    if (way == CLOSE_COPY) {
+        if (fd != -1) closeCopy(fd);
+    } else if (way == REVIVE) {
+        if (fd == -1 || isOpen(fd) || modelFileEvents(fd) || fcntl(fd, F_GETFD) != -1) return;
+        trace("dup2(%d, %d);", copies[fd], fd);
+        if (dup2(copies[fd], fd) != -1) files[fd] = STREAM;
+    } else if (isOpen(fd)) {
+        if (copies[fd]) closeCopy(fd);
+        if (way == CLOSE_COPIED && files[fd] == STREAM) {
+            copies[fd] = fcntl(fd, F_DUPFD, FIRST_COPY);
+            trace("fcntl(%d, F_DUPFD, %d); /* %d */", fd, FIRST_COPY, copies[fd]);
+            if (copies[fd] == -1) copies[fd] = 0;
+        }
+        trace("close(%d);", fd);
+        shutFd(fd);
+        modelClosed(fd);
+    }
 }
 
 /* Moves a file to another number. */
@@ -673,7 +721,7 @@ static void waitForOne(const Operation *operation) {
     long long milliseconds = delayOf(operation->c, operation->b);
     long long timeout = milliseconds > INT_MAX ? INT_MAX : milliseconds;
     if (isOpen(fd)) {
-        int found = readinessInPoll(fd, mask, 0);
+        int found = readinessInPoll(fd, mask);
         expected = found & POLLIN ? AE_READABLE : 0;
         if (found & (POLLOUT | POLLERR | POLLHUP)) expected |= AE_WRITABLE;
         /* Where nothing is ready, the frozen clock ends an endless wait as a signal would. */
@@ -725,7 +773,7 @@ static const struct {
     [OPEN_SOCKETPAIR] = {openSockets, 10},
     [OPEN_REGULAR_FILE] = {openRegularFile, 1},
     [CLOSE_DELETED] = {closeDeleted, 7},
-    [CLOSE_UNDELETED] = {closeUndeleted, 3},
+    [CLOSE_UNDELETED] = {closeUndeleted, 8},
     [RENUMBER] = {renumber, 5},
     [WRITE] = {writeByte, 30},
     [READ] = {readSome, 15},
@@ -815,6 +863,7 @@ static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
 #endif
 #ifdef SEAMS_EVPORT
     portEmulationZeroTimeoutIsEtime(setup[2] % 2);
+    portEmulationLeavesCount(setup[2] / 2 % 2);
 #endif
     setClock(seconds[setup[1] % 4], setup[1] * 3906249L);
     int setsize = setsizes[setup[0] % COUNT_OF(setsizes)];
@@ -853,6 +902,8 @@ unsigned long runProgram(const uint8_t *bytes, size_t length, bool tracing) {
     modelLeaveDeletion();
     for (int fd = 0; fd <= MAX_FD; fd++)
         if (isOpen(fd)) shutFd(fd);
+    for (int fd = 0; fd <= MAX_FD; fd++)
+        if (copies[fd]) closeCopy(fd);
     watchWaits(NULL);
     expect(liveBlocks() == blocksBefore, "memory leaks");
     expect(lowestFreeFd() == fdBefore, "a fd leaks");

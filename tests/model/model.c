@@ -19,6 +19,7 @@ typedef struct {
     unsigned registration; /* a number of its own for each time that it became registered */
     bool orphan;           /* closed without deletion, and not registered anew since */
     bool dropped;          /* an orphan that the backend has dropped */
+    int closedMask;        /* what an orphan had when it was closed */
 } File;
 
 typedef struct {
@@ -35,7 +36,7 @@ typedef struct {
 
 /* An fd that a wait found ready. */
 typedef struct {
-    int fd, mask;
+    int fd, mask; /* the mask is the one that a handler was called with, if one was */
     unsigned registration;
     bool called;
     bool excused; /* need not be called, as it was deleted in part or as a whole for a while */
@@ -56,6 +57,7 @@ typedef struct {
     int count;
     Entry *current; /* whose first handler was called, and whose second one is due if `second` */
     int second;     /* AE_READABLE or AE_WRITABLE */
+    int maySecond;  /* the same, if the first handler has registered the fd again */
     bool bothDue, writesFirst;
     int firstProc;
     int fired;
@@ -153,6 +155,7 @@ static void excuseEntries(void) {
 void modelCreatedFile(int fd, int mask, int proc, const void *data, int injected, int result,
                       int error) {
     File *file = findFile(fd);
+    mayFail(model.deleting, ECANCELED);
     mayFail(fd < 0, EBADF);
     mayFail(fd >= model.setsize || fd >= model.traits.largestSetsize, ERANGE);
     mayFail(mask & BOTH ? !proc : !file, EINVAL);
@@ -191,6 +194,7 @@ void modelDeletedFile(int fd, int mask) {
 void modelClosed(int fd) {
     File *file = findFile(fd);
     if (!file) return;
+    if (!file->orphan) file->closedMask = file->mask & BOTH;
     file->orphan = true;
     for (int depth = 0; depth < model.depth; depth++) {
         Pass *pass = &model.passes[depth];
@@ -352,7 +356,7 @@ static void finishSecond(Pass *pass) {
         expect(pass->current->unsure, "the %s handler of fd %d was not called after the other",
                pass->second == AE_READABLE ? "read" : "write", pass->current->fd);
     pass->current = NULL;
-    pass->second = 0;
+    pass->second = pass->maySecond = 0;
 }
 
 static void finishFiles(Pass *pass) {
@@ -496,9 +500,14 @@ static void checkTimeout(const Pass *pass, long long timeout) {
 
 static void addEntry(Pass *pass, int fd) {
     const File *file = &model.files[fd];
-    if (file->orphan && (model.traits.forgetsClosedFds || !isOpen(fd))) return;
-    int ready = readinessOf(fd, file->mask);
-    if (!ready) return;
+    int ready;
+    if (file->orphan && isOutlived(fd))
+        ready = readinessOutlived(fd, file->closedMask);
+    else if (file->orphan && (model.traits.forgetsClosedFds || !isOpen(fd)))
+        return;
+    else
+        ready = readinessOf(fd, file->mask);
+    if (!(ready & file->mask)) return;
     Entry *entry = &pass->entries[pass->count++];
     memset(entry, 0, sizeof(*entry));
     entry->fd = fd;
@@ -575,11 +584,13 @@ void modelHookEnds(void) {
 
 static void secondFileBegins(const Pass *pass, int fd, int proc, const void *data, int mask) {
     const File *file = findFile(fd);
-    int expected = pass->second == AE_READABLE ? file->readProc : file->writeProc;
-    expect(proc == expected, "the wrong second handler of fd %d", fd);
+    int second = pass->second | pass->maySecond;
+    int ready = pass->second ? pass->current->mask : readinessAsked(fd, file->mask);
+    expect(file->mask & ready & second, "the second handler of fd %d is not due", fd);
+    expect(proc == (second == AE_READABLE ? file->readProc : file->writeProc),
+           "the wrong second handler of fd %d", fd);
     expect(data == file->data, "the wrong clientData of fd %d", fd);
-    expect(mask == pass->current->mask, "fd %d is reported as %d, and is %d", fd, mask,
-           pass->current->mask);
+    expect(mask == ready, "fd %d is reported as %d, and is %d", fd, mask, ready);
 }
 
 void modelFileBegins(int fd, int proc, const void *data, int mask) {
@@ -589,9 +600,9 @@ void modelFileBegins(int fd, int proc, const void *data, int mask) {
     expect(!pass->abandoned, "the handler of fd %d is called from an old batch", fd);
     if (pass->phase == POLLED) finishPolling(pass);
     pass->phase = FILES;
-    if (pass->second && pass->current->fd == fd) {
+    if ((pass->second || pass->maySecond) && pass->current->fd == fd) {
         secondFileBegins(pass, fd, proc, data, mask);
-        pass->second = 0;
+        pass->second = pass->maySecond = 0;
         pass->current = NULL;
         return;
     }
@@ -602,9 +613,14 @@ void modelFileBegins(int fd, int proc, const void *data, int mask) {
         if (pass->entries[i].fd == fd) entry = &pass->entries[i];
     expect(entry, "fd %d is not ready", fd);
     expect(!entry->called, "fd %d is served twice", fd);
-    expect(isCurrent(entry), "fd %d is served with an event that is not its own", fd);
-    expect(mask == entry->mask, "fd %d is reported as %d, and is %d", fd, mask, entry->mask);
     const File *file = &model.files[fd];
+    /* One that was registered again since the poll may be asked for. */
+    if (file->mask && file->registration != entry->registration)
+        entry->mask = readinessAsked(fd, file->mask);
+    expect(file->mask & entry->mask & BOTH, "fd %d is served with an event that is not its own",
+           fd);
+    expect(mask == entry->mask, "fd %d is reported as %d, and is %d", fd, mask, entry->mask);
+    entry->registration = file->registration;
     int due = file->mask & mask & BOTH;
     bool writes = due == AE_WRITABLE || (due == BOTH && file->mask & AE_BARRIER);
     expect(proc == (writes ? file->writeProc : file->readProc), "the wrong handler of fd %d", fd);
@@ -620,10 +636,14 @@ void modelFileEnds(void) {
     Pass *pass = endCallback();
     if (!pass->current || !pass->bothDue || pass->abandoned) return;
     const File *file = findFile(pass->current->fd);
-    if (!file || file->registration != pass->current->registration) return;
     int second = pass->writesFirst ? AE_READABLE : AE_WRITABLE;
+    if (!file || !(file->mask & second)) return;
     int proc = pass->writesFirst ? file->readProc : file->writeProc;
-    if (file->mask & second && proc != pass->firstProc) pass->second = second;
+    if (proc == pass->firstProc) return;
+    if (file->registration == pass->current->registration)
+        pass->second = second;
+    else
+        pass->maySecond = second;
 }
 
 void modelTimerBegins(long long id, int proc, const void *data) {

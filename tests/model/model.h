@@ -32,6 +32,13 @@ bool isPipeWithoutReader(int fd); /* its end for writing */
 /* What this backend shall report now of an fd that is registered for `mask`; AE_NONE if nothing. */
 int readinessOf(int fd, int mask);
 
+/* The same of an fd that the loop itself asks for, by poll(2). */
+int readinessAsked(int fd, int mask);
+
+/* Whether a file that was closed under this number lives on, and is still reported; and as what. */
+bool isOutlived(int fd);
+int readinessOutlived(int fd, int mask);
+
 /* How the backends differ where the contract lets them. */
 typedef struct {
     bool forgetsClosedFds;    /* the kernel does, so that no event comes of them */

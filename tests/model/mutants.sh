@@ -32,15 +32,15 @@ mutant() {
 }
 
 # File events
-mutant epoll ae.c 's/if \(slot->born == batch\) continue;//' \
+mutant epoll ae.c 's/if \(eventLoop->ended != endedAtPoll\) mask = lookAgain.*?;//s' \
     'stale readiness is delivered to a new registration'
-mutant epoll ae.c 's/eventLoop->batch != batch \|\| slot->born == batch \|\| second == first/second == first/' \
+mutant epoll ae.c 's/if \(!eventLoop->ready\) return;\s*if \(eventLoop->ended != ended\).*?;//s' \
     'the second handler does not mind what the first one did'
-mutant epoll ae.c 's/ \|\| second == first\) return/) return/' \
+mutant epoll ae.c 's/ && second != first//' \
     'one function for both is called twice'
 mutant epoll ae.c 's/eventLoop->ready = 0;//' \
     'an outer pass goes on with the events of a nested one'
-mutant epoll ae.c 's/slot->mask & \(writesFirst \? AE_READABLE : AE_WRITABLE\)/1/' \
+mutant epoll ae.c 's/slot->mask & mask & \(writesFirst \? AE_READABLE : AE_WRITABLE\)/1/' \
     'a second handler is called though it was deleted'
 mutant epoll ae.c 's/int writesFirst = .*/int writesFirst = 0;/' \
     'the barrier is ignored'
@@ -54,6 +54,12 @@ mutant epoll ae.c 's/slots = slots > setsize \/ 2.*/slots = fd;/; s/if \(slots <
     'one slot too few'
 mutant epoll ae.c 's/setsize <= eventLoop->maxfd/setsize < eventLoop->maxfd/' \
     'the loop can be made too small by one'
+mutant epoll ae.c 's/if \(eventLoop->ended != ended\) mask = lookAgain\(eventLoop, fd, mask, ended\);//' \
+    'a second handler gets what the fd was ready for before it was registered again'
+mutant epoll ae.c 's/return pollNow\(fd, slot->mask\);/return AE_BOTH;/' \
+    'an fd that was registered again is not asked for'
+mutant epoll ae.c 's/eventLoop->isEnding \? 0 : //' \
+    'an fd can be registered while the loop is ending'
 
 # Time events
 mutant epoll ae.c 's/best = earlier\(places, left, right\)/best = left/' \
@@ -134,18 +140,32 @@ mutant epoll ae_epoll.c 's/errno != ENOENT \|\|/1 ||/' \
     'an fd closed without deletion cannot be registered again'
 mutant epoll ae_epoll.c 's/left \? EPOLL_CTL_MOD : EPOLL_CTL_DEL/EPOLL_CTL_DEL/' \
     'epoll: to delete one event deletes both'
+mutant epoll ae_epoll.c 's/if \(slot->registration != registrationOf.*?continue;//' \
+    'epoll: a ghost reaches the next owner of its number'
+mutant epoll ae_epoll.c 's/(watch\(set, EPOLL_CTL_ADD, fd, )slot->mask/$1AE_READABLE/' \
+    'epoll: a new set forgets the writers'
+mutant epoll ae_epoll.c 's/if \(watch\(poller->fd, EPOLL_CTL_MOD, fd, slot->mask, slot->registration\)\)\s*return errno.*?;//' \
+    'epoll: a new set takes in a file that nobody has registered'
+mutant epoll ae_epoll.c 's/(endRegistration\(eventLoop, fd\);\s*)poller->mayHaveGhosts = 1;/$1/' \
+    'epoll: no ghost is expected when a number is used again'
 mutant select ae_select.c 's/if \(mask & AE_WRITABLE\) FD_CLR\(fd, &poller->writable\);//' \
     'select: a deleted write event stays in the set'
 mutant select ae_select.c 's/ && dropClosedFds\(eventLoop\) > 0//; s/errno == EBADF/0/' \
     'select: a closed fd is fatal'
-mutant kqueue ae_kqueue.c 's/if \(events\[i\]\.flags & \(EV_EOF \| EV_ERROR\)\) mask = AE_BOTH;//' \
+mutant kqueue ae_kqueue.c 's/return side \| others;/return side;/' \
     'kqueue: the end of a file is told to one side only'
+mutant kqueue ae_kqueue.c 's/return pollNow\(\(int\)event->ident, AE_READABLE\) == AE_BOTH;/return 1;/' \
+    'kqueue: a half-close is a hang-up to the reader'
+mutant kqueue ae_kqueue.c 's/AE_BOTH & ~registered/AE_BOTH/' \
+    'kqueue: a hang-up of one side is reported for the other that has a filter'
 mutant kqueue ae_kqueue.c 's/\*slotMask &= ~NOTES;//' \
     'kqueue: notes stay in the mask'
 mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~former, EV_DELETE, AE_NONE, 0\);//' \
     'kqueue: a failed registration leaves a filter armed'
 mutant netbsd ae_kqueue.c 's/int forgotten = former && error == ENOENT;/int forgotten = 0;/' \
     'kqueue: an fd closed without deletion cannot be registered again'
+mutant evport ae_evport.c 's/poller->events\[i\]\.portev_source = 0;//' \
+    'evport: an entry of the wait before is taken for an event'
 mutant evport ae_evport.c 's/\n    putBack\(eventLoop\);//' \
     'evport: an fd is reported only once'
 mutant evport ae_evport.c 's/int left = eventLoop->events\[fd\]\.mask & ~mask & AE_BOTH;/int left = 0;/' \

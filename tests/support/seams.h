@@ -71,6 +71,7 @@ int supportPipe2(int ends[2], int flags);
 #include <sys/prctl.h>
 int supportTimerSlack(void);
 int supportEpollCreate1(int flags);
+int supportDup3(int fd, int to, int flags);
 int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event);
 int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds);
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
@@ -134,6 +135,7 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
 #define stat(path, status) supportStat(path, status)
 #define prctl(option, a, b, c, d) supportTimerSlack()
 #define epoll_create1(flags) supportEpollCreate1(flags)
+#define dup3(fd, to, flags) supportDup3(fd, to, flags)
 #define epoll_ctl(epfd, operation, fd, event) supportEpollCtl(epfd, operation, fd, event)
 #define epoll_wait(epfd, events, room, milliseconds) \
     supportEpollWait(epfd, events, room, milliseconds)

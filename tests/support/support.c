@@ -673,6 +673,10 @@ int supportEpollCreate1(int flags) {
     return fails(CREATE) ? -1 : epoll_create1(flags);
 }
 
+int supportDup3(int fd, int to, int flags) {
+    return fails(CHANGE) ? -1 : dup3(fd, to, flags);
+}
+
 int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event) {
     return fails(CHANGE) ? -1 : epoll_ctl(epfd, operation, fd, event);
 }

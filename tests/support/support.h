@@ -158,9 +158,10 @@ void setTimerSlack(int nanoseconds);
 /* Kinds of calls, which are the same for all backends; MEMORY is the allocator. */
 typedef enum {
     MEMORY,
-    CREATE,       /* epoll_create1, kqueue, port_create */
-    CHANGE,       /* epoll_ctl, kevent with changes only, port_associate, port_dissociate */
-    WAIT,         /* epoll_wait, epoll_pwait2, select, kevent, port_getn */
+    CREATE, /* epoll_create1, kqueue, port_create */
+    CHANGE, /* epoll_ctl, dup3 of a set, kevent with changes only, port_associate, port_dissociate
+             */
+    WAIT,   /* epoll_wait, epoll_pwait2, select, kevent, port_getn */
     PRECISE_WAIT, /* epoll_pwait2; one that does not fail is also a WAIT */
     POLL,         /* poll, in aeWait */
     FCNTL,
