@@ -1432,6 +1432,11 @@ TEST(fault_12_more_ready_fds_than_a_batch_holds_are_all_served) {
 /* epoll knows files, not numbers: it goes on reporting a closed fd while a copy of its file lives.
  * With the other kernels there is nothing to report, and the same must hold. */
 
+/* The backend of the manual waits by poll(2). */
+static int waitsMade(void) {
+    return callsOf(backendIs("mine") ? POLL : WAIT);
+}
+
 /* Registers fd, and closes it while a copy lives. Returns the copy. */
 static int closeCopied(int fd, int mask, void *name) {
     add(fd, mask, onEither, name);
@@ -1449,7 +1454,7 @@ TEST(fault_13_a_closed_file_that_lives_on_wakes_the_loop_no_more_once_it_was_del
     forgetCalls();
     for (int round = 0; round < 3; round++) iterate();
     assertJournal("timer");
-    assert_in_range(callsOf(WAIT), 3, 4);
+    assert_in_range(waitsMade(), 3, 4);
 }
 
 TEST(fault_13_a_closed_file_that_lives_on_does_not_reach_the_next_owner_of_its_number) {
@@ -1488,7 +1493,7 @@ TEST(fault_13_a_deleted_bit_of_a_closed_file_that_lives_on_wakes_the_loop_no_mor
     forgetCalls();
     for (int round = 0; round < 3; round++) iterate();
     assertJournal("timer");
-    assert_true(callsOf(WAIT) <= 4);
+    assert_true(waitsMade() <= 4);
 }
 
 TEST(fault_13_until_it_is_deleted_a_closed_file_that_lives_on_is_the_old_registrations) {
@@ -1622,7 +1627,7 @@ static int pollsIn(int milliseconds) {
     aeCreateTimeEvent(loop, milliseconds, onTime, "end", NULL);
     while (clockNow() < end) iterate();
     assertJournal("end");
-    return callsOf(WAIT);
+    return waitsMade();
 }
 
 TEST(fault_13_without_a_new_set_the_loop_does_not_spin) {
@@ -1872,7 +1877,7 @@ TEST(fault_14_a_registration_that_went_on_is_not_asked_for_also_when_the_counts_
     for (int round = 0; round < 6; round++) {
         forgetCalls();
         assert_int_equal(look(), 2);
-        assert_int_equal(callsOf(POLL), backendIs("evport"));
+        assert_int_equal(callsOf(POLL), backendIs("evport") || backendIs("mine"));
     }
     assert_int_equal(renewals, 6);
     assert_int_equal(count, 6);
