@@ -136,7 +136,9 @@ typedef struct aeEventLoop {
 /* Creates a loop for the fds 0 to setsize-1. The memory it takes grows with the fds that are
  * registered, so a large setsize costs nothing. Answers NULL on failure, with errno EINVAL
  * (setsize < 1), ENOMEM, or what the kernel said (EMFILE, ENFILE). Loops are not inherited by
- * exec. After fork, only one of the two processes may go on using the loop. */
+ * exec. After fork, only one of the two processes may go on using the loop, and under kqueue only
+ * the parent. The other may only call aeDeleteEventLoop, which takes nothing from the one that goes
+ * on: if it needs a loop, it makes a new one. */
 aeEventLoop *aeCreateEventLoop(int setsize);
 
 /* Finalizes every timer that exists, then frees the loop. It closes none of the registered fds.
@@ -150,18 +152,21 @@ void aeStop(aeEventLoop *eventLoop);
 /* Adds the bits of `mask` to what fd is registered for. With AE_READABLE `proc` becomes its read
  * handler, with AE_WRITABLE its write handler, with either `clientData` its one clientData. Events
  * are level-triggered: what a handler leaves is reported again. An fd that hangs up or has an
- * error is reported as both readable and writable.
+ * error is reported as both readable and writable; but select does not tell the hang-up of an fd
+ * that is registered for writing only. A peer that only shuts down its sending side (SHUT_WR) makes
+ * an fd readable, at the end of input, and not writable. An fd that a handler deletes and registers
+ * again is served in the same iteration or the next, if it is ready.
  *
  * Answers AE_OK, or AE_ERR with nothing changed and errno EBADF (fd is negative or not open),
  * ERANGE (fd >= setsize; under select also fd >= FD_SETSIZE), EINVAL (no proc, or neither
- * AE_READABLE nor AE_WRITABLE for an fd that has neither), ENOMEM, or what the kernel said: EPERM
- * for a regular file under epoll, ENOSPC (see epoll_ctl(2)), EPIPE (NetBSD: EBADF) for writing to a
- * pipe without a reader under kqueue. */
+ * AE_READABLE nor AE_WRITABLE for an fd that has neither), ECANCELED (aeDeleteEventLoop has begun),
+ * ENOMEM, or what the kernel said: EPERM for a regular file under epoll, ENOSPC (see epoll_ctl(2)),
+ * EPIPE (NetBSD: EBADF) for writing to a pipe without a reader under kqueue. */
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc, void *clientData);
 
 /* Takes the bits of `mask` from what fd is registered for; AE_WRITABLE takes AE_BARRIER along.
- * Bits that are not set and fds that are unknown are ignored. Delete an fd's events before you
- * close it. */
+ * Bits that are not set and fds that are unknown are ignored, and errno stays as it was. Delete an
+ * fd's events before you close it. */
 void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask);
 
 /* Answers what fd is registered for: AE_NONE or bits of a mask. */

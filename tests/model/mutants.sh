@@ -156,8 +156,6 @@ mutant kqueue ae_kqueue.c 's/return side \| others;/return side;/' \
     'kqueue: the end of a file is told to one side only'
 mutant kqueue ae_kqueue.c 's/return pollNow\(\(int\)event->ident, AE_READABLE\) == AE_BOTH;/return 1;/' \
     'kqueue: a half-close is a hang-up to the reader'
-mutant kqueue ae_kqueue.c 's/AE_BOTH & ~registered/AE_BOTH/' \
-    'kqueue: a hang-up of one side is reported for the other that has a filter'
 mutant kqueue ae_kqueue.c 's/\*slotMask &= ~NOTES;//' \
     'kqueue: notes stay in the mask'
 mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~former, EV_DELETE, AE_NONE, 0\);//' \
