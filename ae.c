@@ -181,6 +181,11 @@ static int readinessOf(int events) {
     return (events & POLLIN ? AE_READABLE : AE_NONE) | (events & POLLOUT ? AE_WRITABLE : AE_NONE);
 }
 
+/* A forked child is none: what the kernel knows of the loop is its parent's. */
+SELDOM int isOwner(const aeEventLoop *eventLoop) {
+    return eventLoop->owner == (int)getpid();
+}
+
 /* What fd is ready for at this moment, of the bits of mask. Hang-up and error count as both. */
 SELDOM int pollNow(int fd, int mask) {
     struct pollfd request = {fd, pollEventsOf(mask), 0};
@@ -189,8 +194,10 @@ SELDOM int pollNow(int fd, int mask) {
 
 /* The next registration of fd is another one; see "File events". */
 SELDOM void endRegistration(aeEventLoop *eventLoop, int fd) {
-    eventLoop->events[fd].mask = AE_NONE;
-    eventLoop->events[fd].registration = ++eventLoop->ended;
+    aeFileEvent *slot = &eventLoop->events[fd];
+    if (slot->mask == AE_NONE) return;
+    slot->mask = AE_NONE;
+    slot->registration = ++eventLoop->ended;
     while (eventLoop->maxfd >= 0 && eventLoop->events[eventLoop->maxfd].mask == AE_NONE)
         eventLoop->maxfd--;
 }
@@ -330,13 +337,14 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = &eventLoop->events[fd];
     int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
     if (!(left & AE_BOTH)) left = AE_NONE;
-    /* The backend hears of no bit that is not set: failing on it, it might leave the other. Nor
-     * does it hear of what a forked child's finalizers delete, as the events are the parent's. */
+    /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
     int gone = slot->mask & ~left;
-    if (gone & AE_BOTH && !eventLoop->isForeign) aeApiDelEvent(eventLoop, fd, gone);
+    if (gone & AE_BOTH) aeApiDelEvent(eventLoop, fd, gone);
     errno = error;
-    slot->mask = left;
-    if (gone && !left) endRegistration(eventLoop, fd);
+    if (left == AE_NONE)
+        endRegistration(eventLoop, fd);
+    else
+        slot->mask = left;
 }
 
 int aeGetFileEvents(aeEventLoop *eventLoop, int fd) {
@@ -966,8 +974,11 @@ aeEventLoop *aeCreateEventLoop(int setsize) {
 void aeDeleteEventLoop(aeEventLoop *eventLoop) {
     if (!eventLoop) return;
     eventLoop->isEnding = 1;
-    eventLoop->isForeign = eventLoop->owner != (int)getpid();
     limitSlots(eventLoop);
+    if (!isOwner(eventLoop)) {
+        eventLoop->nevents = 0; /* the events are the parent's: no finalizer may delete them */
+        eventLoop->maxfd = -1;
+    }
     endTimers(eventLoop);
     aeApiFree(eventLoop);
     freeLoop(eventLoop);

@@ -129,7 +129,6 @@ typedef struct aeEventLoop {
     int hasPaused;           /* private: an fd was once registered again before it was served */
     int usable;              /* private: how many slots may be registered */
     int owner;               /* private: the process that created the loop */
-    int isForeign;           /* private: another process is deleting the loop, its fork */
     int isEnding;            /* private: aeDeleteEventLoop has begun */
 } aeEventLoop;
 

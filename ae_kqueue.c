@@ -55,7 +55,7 @@ static int aeApiResize(aeEventLoop *eventLoop, int setsize) {
 
 static void aeApiFree(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
-    if (!eventLoop->isForeign) close(poller->fd);
+    if (isOwner(eventLoop)) close(poller->fd);
     release(poller);
 }
 
@@ -146,7 +146,7 @@ ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     }
     int ready = kevent(poller->fd, NULL, 0, poller->events, BATCH_SIZE, timeout ? &limit : NULL);
     if (ready == -1) {
-        if (eventLoop->owner != (int)getpid())
+        if (!isOwner(eventLoop))
             aeApiPanic("kqueue", "kevent in a forked child, which needs a loop of its own");
         if (errno != EINTR) aeApiPanic("kqueue", "kevent");
         return 0;

@@ -47,7 +47,7 @@ static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
     }
     if (fcntl(fd, F_GETFD) == -1) return -1;
     int isKnown = FD_ISSET(fd, &poller->readable) || FD_ISSET(fd, &poller->writable);
-    if (!isKnown && eventLoop->events[fd].mask) endRegistration(eventLoop, fd);
+    if (!isKnown) endRegistration(eventLoop, fd);
     if (mask & AE_READABLE) FD_SET(fd, &poller->readable);
     if (mask & AE_WRITABLE) FD_SET(fd, &poller->writable);
     return 0;

@@ -22,6 +22,8 @@ static const char *checkFiles(const aeEventLoop *eventLoop) {
         HOLDS(!(slot->mask & AE_READABLE) || slot->rfileProc);
         HOLDS(!(slot->mask & AE_WRITABLE) || slot->wfileProc);
     }
+    int usable = eventLoop->nevents < eventLoop->setsize ? eventLoop->nevents : eventLoop->setsize;
+    HOLDS(eventLoop->usable == (eventLoop->isEnding ? 0 : usable));
     HOLDS(last == eventLoop->maxfd);
     HOLDS(last < eventLoop->setsize);
     return NULL;
