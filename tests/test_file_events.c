@@ -495,6 +495,17 @@ TEST(a_hang_up_reaches_a_write_handler) {
     assertJournal("A:rw");
 }
 
+TEST(select_does_not_tell_a_write_handler_of_a_hang_up) {
+    if (!backendIs("select")) SKIP("the others do");
+    Pipe dead = newPipe();
+    add(dead.out, AE_WRITABLE, neverFile, NULL);
+    shut(dead.in);
+    assert_int_equal(look(), 0);
+    add(dead.out, AE_READABLE, onRead, "A");
+    assert_int_equal(look(), 1);
+    assertJournal("A.read");
+}
+
 TEST(an_error_reaches_a_write_handler) {
     if (ON_NETBSD && backendIs("kqueue")) SKIP("NetBSD does not tell the writer of a full pipe");
     Pipe dead = newPipe();
@@ -1117,6 +1128,20 @@ TEST(fault_2_an_fd_closed_and_deleted_while_a_copy_lives_can_be_registered_again
     assert_int_equal(look(), 1);
     assertJournal("new.read");
     aeDeleteFileEvent(loop, fd, AE_READABLE);
+    assert_int_equal(look(), 0);
+}
+
+/* Where the kernel knows numbers only, nobody can tell that it is another file. */
+TEST(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_known) {
+    bool knowsFiles = backendIs("epoll") || backendIs("kqueue");
+    Pipe old = newReadyPipe(), other = newReadyPipe();
+    add(old.out, AE_READABLE, onRead, "old");
+    look();
+    assertJournal("old.read");
+    replaceFd(old.out, other.out);
+    assert_int_equal(look(), !knowsFiles);
+    assertJournal(knowsFiles ? "" : "old.read");
+    aeDeleteFileEvent(loop, old.out, AE_READABLE);
     assert_int_equal(look(), 0);
 }
 
@@ -1928,6 +1953,7 @@ int main(void) {
         WITH_LOOP(what_is_still_writable_is_reported_again),
         WITH_LOOP(a_hang_up_is_reported_to_a_read_handler_as_both),
         WITH_LOOP(a_hang_up_reaches_a_write_handler),
+        WITH_LOOP(select_does_not_tell_a_write_handler_of_a_hang_up),
         WITH_LOOP(an_error_reaches_a_write_handler),
         WITH_LOOP(a_pipe_whose_reader_is_gone_is_writable_or_refused),
         WITH_LOOP(an_error_reaches_a_read_handler),
@@ -1976,6 +2002,7 @@ int main(void) {
         WITH_LOOP(fault_2_the_reused_fd_may_have_other_events_than_before),
         WITH_LOOP(fault_2_the_former_events_do_not_come_back_with_the_number),
         WITH_LOOP(fault_2_an_fd_closed_and_deleted_while_a_copy_lives_can_be_registered_again),
+        WITH_LOOP(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_known),
         WITH_LOOP(fault_2_deleting_an_fd_that_was_closed_is_fine),
         WITH_LOOP(fault_2_a_number_reused_within_the_batch_without_deletion_works),
         WITH_LOOP(fault_4_a_number_between_nevents_and_setsize_has_no_events),
