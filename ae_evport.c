@@ -122,10 +122,7 @@ static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) 
     unsigned count = 1;
     int result =
         port_getn(poller->fd, poller->events, (unsigned)batch, &count, timeout ? &limit : NULL);
-    if (result == -1 && errno != ETIME && errno != EINTR) {
-        aeApiPanic("evport", "port_getn");
-        return;
-    }
+    if (result == -1 && errno != ETIME && errno != EINTR) aeApiPanic("evport", "port_getn");
     for (int i = 0; i < batch && poller->events[i].portev_source; i++) {
         poller->events[i].portev_source = 0;
         takeOut(eventLoop, (int)poller->events[i].portev_object);

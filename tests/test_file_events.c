@@ -1673,6 +1673,27 @@ TEST(fault_13_without_a_new_set_the_loop_does_not_spin) {
     assert_in_range(pollsIn(1000), 1, 2);
 }
 
+static void passTime(long long microseconds) {
+    (void)microseconds;
+    advanceClock(5000);
+}
+
+TEST(fault_13_without_a_new_set_the_loop_does_not_sleep_past_a_timer_that_is_due_by_then) {
+    if (!backendIs("epoll")) SKIP("only epoll needs a new set");
+    freezeClock();
+    Pipe ready = newReadyPipe();
+    closeCopied(ready.out, AE_READABLE, "ghost");
+    aeDeleteFileEvent(loop, ready.out, AE_READABLE);
+    failAll(CREATE, EMFILE);
+    aeCreateTimeEvent(loop, 3, onTime, "A", NULL);
+    uint64_t before = clockNow();
+    watchWaits(passTime);
+    assert_int_equal(iterate(), 1);
+    watchWaits(NULL);
+    assertJournal("A");
+    assert_int_equal(clockNow() - before, 5000);
+}
+
 TEST(fault_13_a_wait_without_limit_comes_back_from_closed_files_that_live_on) {
     freezeClock();
     Pipe ready = newReadyPipe();
@@ -2036,6 +2057,8 @@ int main(void) {
         WITH_LOOP(fault_13_without_an_fd_for_a_new_set_the_others_are_served_from_the_old_one),
         WITH_LOOP(fault_13_a_new_set_that_fails_half_way_leaves_the_old_one),
         WITH_LOOP(fault_13_without_a_new_set_the_loop_does_not_spin),
+        WITH_LOOP(
+            fault_13_without_a_new_set_the_loop_does_not_sleep_past_a_timer_that_is_due_by_then),
         WITH_LOOP(fault_13_a_wait_without_limit_comes_back_from_closed_files_that_live_on),
         WITH_LOOP(fault_13_a_new_set_is_tried_again_after_10_milliseconds),
         WITH_LOOP(fault_13_a_new_set_has_the_number_of_the_old_one_and_is_close_on_exec),
