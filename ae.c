@@ -64,8 +64,10 @@
 void AE_PANIC(const char *message);
 #endif
 
-/* In a Redis tree memory should be counted by its INFO, and a panic make it write its crash report.
- * Two of its headers beside this file tell that this is one; AE_STANDALONE denies it. */
+/* In a Redis tree memory is counted by its INFO, and a panic makes it write its crash report. Two
+ * of its headers beside this file show that this is one, unless AE_STANDALONE denies it. Before 7.0
+ * the panic of redisassert.h calls a function that only the server has, and redis-cli and
+ * redis-benchmark would not link with it; since 7.0 they link redisassert.c. */
 #if defined(__has_include) && !defined(AE_MALLOC) && !defined(AE_STANDALONE)
 #if __has_include("zmalloc.h") && __has_include("redisassert.h")
 #include "zmalloc.h"
@@ -74,7 +76,7 @@ void AE_PANIC(const char *message);
 #define AE_MALLOC zmalloc
 #define AE_REALLOC zrealloc
 #define AE_FREE zfree
-#if defined(panic) && !defined(AE_PANIC)
+#if __has_include("redisassert.c") && defined(panic) && !defined(AE_PANIC)
 #define AE_PANIC(message) panic("%s", message)
 #endif
 #endif

@@ -20,10 +20,11 @@
 #ifndef AE_H
 #define AE_H
 
-/* The sources of Redis get their monotonic.h through ae.h. It must come before any header of libc,
- * since it chooses what those declare. */
-#ifdef __has_include
-#if __has_include("monotonic.h")
+/* The sources of Redis, from 6.2 on, get their monotonic.h through ae.h. It must come before any
+ * header of libc, since it chooses what those declare. Two more headers of Redis must lie beside
+ * it: a monotonic.h alone belongs to another project. */
+#if defined(__has_include) && !defined(AE_STANDALONE)
+#if __has_include("monotonic.h") && __has_include("zmalloc.h") && __has_include("redisassert.h")
 #include "monotonic.h"
 #endif
 #endif

@@ -102,30 +102,88 @@ headers_stand_alone_in_c_and_in_cxx() {
     done
 }
 
-# Redis's sources know monotonic.h only through ae.h.
-a_monotonic_h_beside_ae_h_comes_with_it() {
-    folder ae.h ae.c ae_epoll.c ae_select.c || return 1
+# The headers of Redis that ae.h and ae.c look for, as far as they matter to those; with a
+# redisassert.c, as from Redis 7.0 on, unless $1 is old.
+redis_headers() {
+    printf '%s\n' '#include <stddef.h>' 'void *zmalloc(size_t size);' \
+        'void *zrealloc(void *ptr, size_t size);' 'void zfree(void *ptr);' >zmalloc.h
+    printf '%s\n' 'void _serverPanic(const char *file, int line, const char *msg, ...);' \
+        '#define panic(...) _serverPanic(__FILE__, __LINE__, __VA_ARGS__)' >redisassert.h
     printf '%s\n' '#ifndef M_H' '#define M_H' '#define _GNU_SOURCE' '#include <stdint.h>' \
         'typedef uint64_t monotime;' 'extern monotime (*getMonotonicUs)(void);' '#endif' >monotonic.h
+    printf '%s\n' '#include <stdlib.h>' '#include "zmalloc.h"' \
+        'void *zmalloc(size_t size) { return malloc(size); }' \
+        'void *zrealloc(void *ptr, size_t size) { return realloc(ptr, size); }' \
+        'void zfree(void *ptr) { free(ptr); }' >zmalloc.c
+    [ "${1:-}" = old ] || printf '%s\n' '#include "redisassert.h"' '#include <stdlib.h>' \
+        'void _serverPanic(const char *file, int line, const char *msg, ...) {' \
+        '    (void)file, (void)line, (void)msg, abort();' '}' >redisassert.c
+}
+
+# The sources of Redis know monotonic.h only through ae.h.
+in_a_redis_tree_monotonic_h_comes_with_ae_h() {
+    folder ae.h ae.c ae_epoll.c ae_select.c && redis_headers || return 1
     printf '%s\n' '#include "ae.h"' 'monotime x;' >user.c
     $cc -std=c11 $strict -c ae.c user.c
 }
 
 # $1: what to compile with; then what the memory and the panic must go through, and what not.
 in_a_redis_tree() {
-    folder ae.h ae.c ae_epoll.c || return 1
-    printf '%s\n' 'void *zmalloc(size_t size);' 'void *zrealloc(void *ptr, size_t size);' \
-        'void zfree(void *ptr);' >zmalloc.h
-    printf '%s\n' '#define panic(...) _serverPanic(__FILE__, __LINE__, __VA_ARGS__)' \
-        'void _serverPanic(const char *file, int line, const char *msg, ...);' >redisassert.h
+    folder ae.h ae.c ae_epoll.c && redis_headers || return 1
     $cc -O0 -std=c11 -Wall -Wextra -Werror $1 -c ae.c || return 1
     for symbol in $2; do nm ae.o | grep -qw "U $symbol" || return 1; done
     for symbol in $3; do ! nm ae.o | grep -w "U $symbol" || return 1; done
 }
 
+# As redis-cli and redis-benchmark from Redis 4.0 to 6.2.
+a_tool_without_the_servers_panic_links() {
+    folder ae.h ae.c ae_epoll.c tests/embedding/server.c && redis_headers old || return 1
+    rm monotonic.h
+    $cc $flags server.c ae.c zmalloc.c -o tool && ./tool | tee out && grep -q '^epoll: 2' out &&
+        $cc -O0 -c ae.c && nm ae.o | grep -qw 'U zmalloc'
+}
+
+# As those from Redis 7.0 on.
+a_tool_with_a_panic_of_its_own_links() {
+    folder ae.h ae.c ae_epoll.c tests/embedding/server.c && redis_headers || return 1
+    $cc $flags server.c ae.c zmalloc.c redisassert.c -o tool && ./tool | tee out &&
+        grep -q '^epoll: 2' out
+}
+
 one_of_the_two_headers_of_redis_is_not_enough() {
     in_a_redis_tree "" "" "" && rm redisassert.h || return 1
     $cc -O0 -c ae.c && nm ae.o | grep -qw 'U malloc' && ! nm ae.o | grep -w 'U zmalloc'
+}
+
+# A header of that name that is not Redis's: it does not compile without others of its project.
+foreign_header() {
+    echo 'typedef struct { Stamp stamp; } Foreign;' >"$1"
+}
+
+# Whichever of Redis's names a project has for a header of its own, beside the files or on the path.
+a_foreign_header_is_not_looked_at() {
+    for name in monotonic.h zmalloc.h redisassert.h; do
+        folder ae.h ae.c ae_epoll.c tests/embedding/server.c && foreign_header $name &&
+            $cc $flags server.c ae.c -o server && ./server || return 1
+        folder tests/embedding/server.c && foreign_header $name && mkdir ae &&
+            cp "$root/ae.h" "$root/ae.c" "$root/ae_epoll.c" ae &&
+            $cc $flags -I. -Iae server.c ae/ae.c -o server && ./server || return 1
+    done
+}
+
+AE_STANDALONE_keeps_all_headers_of_redis_out() {
+    folder ae.h ae.c ae_epoll.c tests/embedding/server.c || return 1
+    for name in monotonic.h zmalloc.h redisassert.h; do foreign_header $name; done
+    $cc $flags -DAE_STANDALONE server.c ae.c -o server && ./server
+}
+
+# The library is there, and the header in a system folder, as make install leaves them.
+an_installed_ae_h_looks_at_no_foreign_header() {
+    folder tests/embedding/server.c && mkdir include || return 1
+    (cd "$root" && ${MAKE:-make} libae.a) && cp "$root/ae.h" include/ && foreign_header monotonic.h &&
+        $cc $flags -I. -isystem include server.c "$root/libae.a" -o server && ./server || return 1
+    for name in zmalloc.h redisassert.h; do foreign_header $name; done
+    $cc $flags -DAE_STANDALONE -I. -isystem include server.c "$root/libae.a" -o server && ./server
 }
 
 # vendors FILES VARIABLE=VALUE ...: no other file, and the lines that it prints are all that a makefile
@@ -180,12 +238,17 @@ check "no symbol but those of the header leaves an object" \
     no_symbol_but_those_of_the_header_leaves_an_object
 check "no object has writable static data" no_object_has_writable_static_data
 check "headers stand alone in C and in C++" headers_stand_alone_in_c_and_in_cxx
-check "a monotonic.h beside ae.h comes with it" a_monotonic_h_beside_ae_h_comes_with_it
+check "in a Redis tree monotonic.h comes with ae.h" in_a_redis_tree_monotonic_h_comes_with_ae_h
 check "in a Redis tree memory and panic are the server's" in_a_redis_tree \
     "" "zmalloc zrealloc zfree _serverPanic" "malloc realloc free abort"
 check "AE_STANDALONE denies the Redis tree" in_a_redis_tree \
     -DAE_STANDALONE "malloc realloc free abort" "zmalloc zrealloc zfree _serverPanic"
 check "one of the two headers of Redis is not enough" one_of_the_two_headers_of_redis_is_not_enough
+check "a tool without the server's panic links" a_tool_without_the_servers_panic_links
+check "a tool with a panic of its own links" a_tool_with_a_panic_of_its_own_links
+check "a foreign header is not looked at" a_foreign_header_is_not_looked_at
+check "AE_STANDALONE keeps all headers of Redis out" AE_STANDALONE_keeps_all_headers_of_redis_out
+check "an installed ae.h looks at no foreign header" an_installed_ae_h_looks_at_no_foreign_header
 backend=epoll
 check "make vendor copies what is needed here" vendors "ae.h ae.c ae_epoll.c" BACKEND=
 backend=select
