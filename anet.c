@@ -38,6 +38,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -241,7 +242,10 @@ int anetGetError(int fd) {
 /// Addresses //////////////////////////////////////////////////////////////////////////////////////
 
 /* An address is a union, so that it can be read as what it is without a pointer cast. Its text is
- * never cut to fit the caller's buffer: "10.0.0.12" must not become "10.0.0.1". */
+ * never cut to fit the caller's buffer: "10.0.0.12" must not become "10.0.0.1". Only the zone of a
+ * link-local address, which ends its text ("fe80::1%eth0"), is left out if it does not fit. */
+
+enum { LONGEST_TEXT = INET6_ADDRSTRLEN + IF_NAMESIZE }; /* bytes, with the '%' and the NUL */
 
 union address {
     struct sockaddr any;
@@ -251,15 +255,26 @@ union address {
     struct sockaddr_storage room; /* enough for whatever else a system may write */
 };
 
-static int addressText(const union address *from, char text[INET6_ADDRSTRLEN], int *port) {
+/* Without its zone a link-local address cannot be connected to. */
+static void appendZone(char text[LONGEST_TEXT], const struct sockaddr_in6 *from) {
+    char name[IF_NAMESIZE];
+    size_t length = strlen(text);
+    unsigned zone = (unsigned)from->sin6_scope_id;
+    if (!IN6_IS_ADDR_LINKLOCAL(&from->sin6_addr) || zone == 0) return;
+    if (if_indextoname(zone, name) == NULL) snprintf(name, sizeof name, "%u", zone);
+    snprintf(text + length, LONGEST_TEXT - length, "%%%s", name);
+}
+
+static int addressText(const union address *from, char text[LONGEST_TEXT], int *port) {
     if (from->any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &from->v4.sin_addr, text, INET6_ADDRSTRLEN);
+        inet_ntop(AF_INET, &from->v4.sin_addr, text, LONGEST_TEXT);
         *port = ntohs(from->v4.sin_port);
     } else if (from->any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &from->v6.sin6_addr, text, INET6_ADDRSTRLEN);
+        inet_ntop(AF_INET6, &from->v6.sin6_addr, text, LONGEST_TEXT);
+        appendZone(text, &from->v6);
         *port = ntohs(from->v6.sin6_port);
     } else if (from->any.sa_family == AF_UNIX) {
-        snprintf(text, INET6_ADDRSTRLEN, "/unixsocket");
+        snprintf(text, LONGEST_TEXT, "/unixsocket");
         *port = 0;
     } else {
         return failWith(EAFNOSUPPORT);
@@ -268,15 +283,17 @@ static int addressText(const union address *from, char text[INET6_ADDRSTRLEN], i
 }
 
 static int copyText(char *buf, size_t len, const char *text) {
-    size_t size = strlen(text) + 1;
-    if (buf == NULL || len < size) return failWith(ENOSPC);
-    memcpy(buf, text, size);
+    size_t length = strlen(text);
+    if (len <= length) length = strcspn(text, "%");
+    if (buf == NULL || len <= length) return failWith(ENOSPC);
+    memcpy(buf, text, length);
+    buf[length] = '\0';
     return ANET_OK;
 }
 
 /* Writes what the caller has given room for. `from` is NULL when the system did not tell. */
 static int describe(const union address *from, char *ip, size_t ip_len, int *port) {
-    char text[INET6_ADDRSTRLEN];
+    char text[LONGEST_TEXT];
     int number, wanted = ip != NULL && ip_len > 0;
     int result = from == NULL ? ANET_ERR : addressText(from, text, &number);
     if (wanted && result == ANET_OK) result = copyText(ip, ip_len, text);
@@ -303,10 +320,14 @@ int anetFormatAddr(char *fmt, size_t fmt_len, char *ip, int port) {
 }
 
 int anetFormatFdAddr(int fd, char *buf, size_t buf_len, int remote) {
-    char ip[INET6_ADDRSTRLEN];
-    int port;
+    char ip[LONGEST_TEXT];
+    int port, length, withoutZone;
     anetFdToString(fd, ip, sizeof ip, &port, remote);
-    return anetFormatAddr(buf, buf_len, ip, port);
+    length = anetFormatAddr(buf, buf_len, ip, port);
+    if ((size_t)length < buf_len) return length;
+    ip[strcspn(ip, "%")] = '\0';
+    withoutZone = anetFormatAddr(buf, buf_len, ip, port);
+    return (size_t)withoutZone < buf_len ? withoutZone : length;
 }
 
 /* The addresses of `host` for TCP, to be given back to `forget`, or NULL. */
@@ -347,7 +368,7 @@ int anetResolve(char *err, char *host, char *ipbuf, size_t ipbuf_len, int flags)
     int literal = flags & ANET_IP_ONLY ? AI_NUMERICHOST : 0;
     struct addrinfo *found = NULL;
     union address first;
-    char text[INET6_ADDRSTRLEN];
+    char text[LONGEST_TEXT];
     int port, result;
     if (preferred == ANET_PREFER_IPV4) found = lookUp(NULL, host, 0, AF_INET, literal);
     if (preferred == ANET_PREFER_IPV6) found = lookUp(NULL, host, 0, AF_INET6, literal);
@@ -386,7 +407,7 @@ static int connectOnce(const struct addrinfo *to, const struct addrinfo *from, c
     if (fd == ANET_ERR) return ANET_ERR;
     *step = "cannot make the socket non-blocking";
     if (anetNonBlock(NULL, fd) == ANET_ERR) return closeFailed(fd);
-    *step = "cannot bind the source address";
+    /* Not a step: without the source there is another try, and only that one's error is told. */
     if (from != NULL && bind(fd, from->ai_addr, from->ai_addrlen) == -1) return closeFailed(fd);
     *step = "cannot connect";
     if (connect(fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS) return fd;

@@ -26,6 +26,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -41,6 +42,11 @@ extern "C" {
 #define ANET_IP_ONLY 1
 #define ANET_PREFER_IPV4 2
 #define ANET_PREFER_IPV6 4
+
+/* Solaris and AIX lack the name, and hosts expect it from here. */
+#ifndef AF_LOCAL
+#define AF_LOCAL AF_UNIX
+#endif
 
 /* Names that hosts written for Redis 6.2 and 7.0 pass as `remote`. Use the names: their values have
  * been the other way round. */

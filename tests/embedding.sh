@@ -31,6 +31,15 @@ anet_is_a_pair_of_its_own() {
     $cc $flags -c anet.c && ! nm -u anet.o | grep -w 'ae[A-Z]'
 }
 
+# Solaris and AIX have none.
+anet_h_has_AF_LOCAL_where_the_system_has_none() {
+    folder anet.h anet.c && mkdir -p system/sys || return 1
+    printf '%s\n' '#include_next <sys/socket.h>' '#undef AF_LOCAL' >system/sys/socket.h
+    printf '%s\n' '#include "anet.h"' 'int family[AF_LOCAL == AF_UNIX ? 1 : -1];' >user.c
+    $cc $flags -isystem system -Wall -Wextra -Werror -c anet.c user.c &&
+        $cc $flags -Wall -Wextra -Werror -c user.c
+}
+
 # $1: -std=..., then more flags as hosts have them.
 strict_modes_hide_nothing_that_is_needed() {
     folder ae.h ae.c ae_epoll.c ae_select.c anet.h anet.c || return 1
@@ -230,6 +239,7 @@ for backend in epoll:EPOLL select:SELECT; do
 done
 check "the host may bring its backend" the_host_may_bring_its_backend
 check "anet is a pair of its own" anet_is_a_pair_of_its_own
+check "anet.h has AF_LOCAL where the system has none" anet_h_has_AF_LOCAL_where_the_system_has_none
 check "strict modes hide nothing that is needed" strict_modes_hide_nothing_that_is_needed \
     "-std=c99 -pedantic" "-std=c11 -pedantic" "-std=c99 -Wpointer-arith" \
     "-std=c99 -D_POSIX_C_SOURCE=200112L -D_DEFAULT_SOURCE" \

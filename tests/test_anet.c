@@ -14,9 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -68,11 +70,23 @@ static int setup(void **state) {
     return 0;
 }
 
+static int usualNetwork = -1; /* an fd, while a test is in a network of its own */
+
+static void leaveNetwork(void) {
+#ifdef CLONE_NEWNET
+    if (usualNetwork == -1) return;
+    if (setns(usualNetwork, CLONE_NEWNET) == -1) abort();
+    close(usualNetwork);
+    usualNetwork = -1;
+#endif
+}
+
 static int teardown(void **state) {
     size_t i;
     int fds, failed = 0;
     (void)state;
     repair();
+    leaveNetwork();
     fds = openFds();
     if (fds != fdsBefore) failed = 1, print_error("%d fds leaked\n", fds - fdsBefore);
     if (fakeName.pending != 0) failed = 1, print_error("an address list leaked\n");
@@ -109,6 +123,27 @@ static void requireIpv6(void) {
     if (fd != -1) close(fd);
     if (bound) return;
     print_message("[ reason   ] this machine has no IPv6 loopback\n");
+    skip();
+}
+
+/* Goes to a network that has nothing but the loopback interface, with a link-local address, and one
+ * more that can be a source. */
+#define SECOND_IPV6 "fd00::2"
+
+static void enterLinkLocalNetwork(void) {
+#ifdef CLONE_NEWNET
+    static const char setUp[] =
+        "exec >/dev/null 2>&1; ip link set lo up &&"
+        "ip addr add fe80::1/64 dev lo && ip addr add " SECOND_IPV6 "/64 dev lo nodad";
+    usualNetwork = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (usualNetwork != -1 && unshare(CLONE_NEWNET) == 0) {
+        if (system(setUp) == 0) return;
+        leaveNetwork();
+    }
+    if (usualNetwork != -1) close(usualNetwork);
+    usualNetwork = -1;
+#endif
+    print_message("[ reason   ] no network with addresses of one's own can be had\n");
     skip();
 }
 
@@ -316,6 +351,45 @@ TEST(whichever_step_of_the_ipv6_server_fails_it_tells_errno_and_leaks_nothing) {
     requireInjection();
     requireIpv6();
     assert_true(failEachStepOf(openTcp6Server) >= 5);
+}
+
+/* The nth call of `name` within `call` fails: the message begins with that step. */
+static void assertStep(int (*call)(void), const char *name, int nth, const char *step) {
+    failCall(name, nth, EIO);
+    assert_int_equal(call(), ANET_ERR);
+    assertTold(step, EIO);
+    repair();
+}
+
+TEST(a_message_names_the_step_that_failed) {
+    requireInjection();
+#ifdef SOCK_CLOEXEC
+    const int afterCloexec = 1;
+#else
+    const int afterCloexec = 3; /* F_GETFD and F_SETFD come first */
+    assertStep(openTcpServer, "fcntl", 1, "cannot open a socket");
+    assertStep(openTcpServer, "fcntl", 2, "cannot open a socket");
+#endif
+    assertStep(openTcpServer, "socket", 1, "cannot open a socket");
+    assertStep(openTcpServer, "setsockopt", 1, "cannot set SO_REUSEADDR");
+    assertStep(openTcpServer, "bind", 1, "cannot bind");
+    assertStep(openTcpServer, "listen", 1, "cannot listen");
+    assertStep(openConnection, "socket", 1, "cannot open a socket");
+    assertStep(openConnection, "setsockopt", 1, "cannot set SO_REUSEADDR");
+    assertStep(openConnection, "fcntl", afterCloexec, "cannot make the socket non-blocking");
+    assertStep(openConnection, "fcntl", afterCloexec + 1, "cannot make the socket non-blocking");
+    assertStep(openConnection, "connect", 1, "cannot connect");
+    assertStep(openUnixServer, "socket", 1, "cannot open a socket");
+    assertStep(openUnixServer, "setsockopt", 1, "cannot set SO_REUSEADDR");
+}
+
+TEST(a_message_names_the_step_of_the_ipv6_server_that_failed) {
+    requireInjection();
+    requireIpv6();
+    assertStep(openTcp6Server, "setsockopt", 1, "cannot set SO_REUSEADDR");
+    assertStep(openTcp6Server, "setsockopt", 2, "cannot set IPV6_V6ONLY");
+    assertStep(openTcp6Server, "bind", 1, "cannot bind");
+    assertStep(openTcp6Server, "listen", 1, "cannot listen");
 }
 
 TEST(every_fd_is_close_on_exec_from_birth) {
@@ -558,6 +632,25 @@ TEST(each_address_of_the_source_is_tried) {
     assert_string_equal(arrivesFrom("sources.test"), "127.0.0.2");
 }
 
+TEST(each_ipv6_address_of_the_source_is_tried) {
+    requireInjection();
+    int server, fd, accepted;
+    char ip[46];
+    enterLinkLocalNetwork();
+    server = serve6();
+    nameHas("sources.test", "2001:db8::1", SECOND_IPV6);
+    fd = anetTcpNonBlockBestEffortBindConnect(err, loopback6, portOf(server), "sources.test");
+    assert_true(fd >= 0);
+    assert_untold();
+    waitFor(server, POLLIN);
+    accepted = anetTcpAccept(err, server, ip, sizeof ip, NULL);
+    assert_true(accepted >= 0);
+    assert_string_equal(ip, SECOND_IPV6);
+    close(accepted);
+    close(fd);
+    close(server);
+}
+
 TEST(the_source_is_tried_with_each_destination) {
     requireInjection();
     requireTwoLoopbacks();
@@ -598,6 +691,42 @@ TEST(a_literal_address_resolves_to_itself) {
     assert_string_equal(resolved("::1", ANET_NONE), "::1");
     assert_string_equal(resolved("127.0.0.1", ANET_IP_ONLY), "127.0.0.1");
     assert_string_equal(resolved("0:0:0:0:0:0:0:1", ANET_IP_ONLY), "::1");
+}
+
+TEST(a_link_local_address_resolves_to_itself_with_its_zone) {
+    char zone[IF_NAMESIZE], address[64], mapped[64];
+    assert_non_null(if_indextoname(1, zone)); /* the loopback interface nearly everywhere */
+    snprintf(address, sizeof address, "fe80::1%%%s", zone);
+    assert_string_equal(resolved(address, ANET_NONE), address);
+    assert_string_equal(resolved(address, ANET_IP_ONLY | ANET_PREFER_IPV6), address);
+    assert_string_equal(resolved("fe80::1", ANET_NONE), "fe80::1");
+    snprintf(mapped, sizeof mapped, "2001:db8::1%%%s", zone); /* refused, or the zone ignored */
+    if (anetResolve(NULL, mapped, address, sizeof address, ANET_NONE) == ANET_OK)
+        assert_string_equal(address, "2001:db8::1");
+}
+
+TEST(a_zone_without_a_name_is_a_number) {
+#ifdef __linux__
+    assert_string_equal(resolved("fe80::1%4000000000", ANET_NONE), "fe80::1%4000000000");
+#else
+    print_message("[ reason   ] only of Linux it is known that it takes such a zone\n");
+    skip();
+#endif
+}
+
+TEST(a_zone_that_does_not_fit_the_buffer_is_left_out) {
+    char zone[IF_NAMESIZE], address[64], ip[64];
+    size_t len;
+    assert_non_null(if_indextoname(1, zone));
+    snprintf(address, sizeof address, "fe80::1%%%s", zone);
+    for (len = 0; len <= sizeof ip - 1; len++) {
+        int fits = len > strlen("fe80::1"), whole = len > strlen(address);
+        memset(ip, '#', sizeof ip);
+        assert_int_equal(anetResolve(err, address, ip, len, ANET_NONE), fits ? ANET_OK : ANET_ERR);
+        if (!fits) assertTold("cannot write the address", ENOSPC);
+        assert_int_equal(ip[len], '#');
+        if (fits) assert_string_equal(ip, whole ? address : "fe80::1");
+    }
 }
 
 TEST(a_name_resolves_to_its_first_address) {
@@ -1222,6 +1351,10 @@ TEST(timeouts_are_in_milliseconds_and_0_disables_them) {
     assert_int_equal(timeoutOf(fd, SO_RCVTIMEO), 0);
     assert_int_equal(anetRecvTimeout(err, fd, 500), ANET_OK);
     assert_int_equal(timeoutOf(fd, SO_RCVTIMEO), 500);
+    assert_int_equal(anetSendTimeout(err, fd, 3600500), ANET_OK);
+    assert_int_equal(timeoutOf(fd, SO_SNDTIMEO), 3600500);
+    assert_int_equal(anetRecvTimeout(err, fd, 3600500), ANET_OK);
+    assert_int_equal(timeoutOf(fd, SO_RCVTIMEO), 3600500);
     assert_int_equal(anetSendTimeout(err, fd, 0), ANET_OK);
     assert_int_equal(timeoutOf(fd, SO_SNDTIMEO), 0);
     assert_int_equal(anetRecvTimeout(err, fd, 0), ANET_OK);
@@ -1436,16 +1569,59 @@ TEST(both_ends_of_an_ipv6_connection_have_an_address) {
     close(server);
 }
 
+TEST(a_link_local_address_keeps_its_zone_wherever_it_is_told) {
+    int server, client, again, accepted, port;
+    char linkLocal[] = "fe80::1%lo", ip[46], text[64], expected[64];
+    size_t len;
+    enterLinkLocalNetwork();
+    server = anetTcp6Server(err, 0, linkLocal, BACKLOG);
+    assert_true(server >= 0);
+    client = join(linkLocal, server);
+    waitFor(server, POLLIN);
+    accepted = anetTcpAccept(err, server, ip, sizeof ip, &port);
+    assert_true(accepted >= 0);
+    assert_string_equal(ip, linkLocal);
+    assert_int_equal(port, portOf(client));
+    assert_int_equal(anetFdToString(client, ip, sizeof ip, &port, FD_TO_PEER_NAME), ANET_OK);
+    assert_string_equal(ip, linkLocal);
+    again = join(ip, server); /* what was told is good enough to connect to */
+    close(again);
+
+    for (len = 1; len < sizeof ip; len++) {
+        int fits = len > strlen("fe80::1"), whole = len > strlen(linkLocal);
+        memset(ip, '#', sizeof ip);
+        assert_int_equal(anetFdToString(client, ip, len, NULL, 0), fits ? ANET_OK : ANET_ERR);
+        assert_int_equal(ip[len], '#');
+        if (fits) assert_string_equal(ip, whole ? linkLocal : "fe80::1");
+    }
+    snprintf(expected, sizeof expected, "[fe80::1%%lo]:%d", portOf(server));
+    for (len = 0; len < sizeof text; len++) {
+        int most = (int)strlen(expected), least = most - (int)strlen("%lo");
+        int fits = (int)len > least && (int)len <= most;
+        memset(text, '#', sizeof text);
+        assert_int_equal(anetFormatFdAddr(server, text, len, 0), fits ? least : most);
+        assert_int_equal(text[len], '#');
+        if ((int)len > most) assert_string_equal(text, expected);
+        if (fits) assert_memory_equal(text, "[fe80::1]:", strlen("[fe80::1]:"));
+        if (fits) assert_int_equal(strlen(text), least);
+    }
+    close(accepted);
+    close(client);
+    close(server);
+}
+
 TEST(a_unix_socket_has_no_address_but_unixsocket) {
-    int ends[2], port, remote;
+    int ends[2], port, remote, server = serve();
     char ip[46];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     for (remote = 0; remote < 2; remote++) {
-        port = -1;
+        assert_int_equal(anetFdToString(server, ip, sizeof ip, &port, 0), 0);
+        assert_int_not_equal(port, 0); /* which is on the stack now, where the next one looks */
         assert_int_equal(anetFdToString(ends[0], ip, sizeof ip, &port, remote), 0);
         assert_string_equal(ip, "/unixsocket");
         assert_int_equal(port, 0);
     }
+    close(server);
     close(ends[0]);
     close(ends[1]);
 }
@@ -1652,6 +1828,8 @@ int main(void) {
         T(a_message_is_cut_to_err_len_bytes),
         T(whichever_step_of_a_call_fails_it_tells_errno_and_leaks_nothing),
         T(whichever_step_of_the_ipv6_server_fails_it_tells_errno_and_leaks_nothing),
+        T(a_message_names_the_step_that_failed),
+        T(a_message_names_the_step_of_the_ipv6_server_that_failed),
         T(every_fd_is_close_on_exec_from_birth),
         T(a_connection_is_made_without_waiting),
         T(a_connection_is_made_over_ipv6_too),
@@ -1673,9 +1851,13 @@ int main(void) {
         T(a_source_of_the_other_family_is_left_out),
         T(a_source_that_cannot_be_used_is_left_out),
         T(each_address_of_the_source_is_tried),
+        T(each_ipv6_address_of_the_source_is_tried),
         T(the_source_is_tried_with_each_destination),
         T(the_error_without_the_source_is_the_one_told),
         T(a_literal_address_resolves_to_itself),
+        T(a_link_local_address_resolves_to_itself_with_its_zone),
+        T(a_zone_without_a_name_is_a_number),
+        T(a_zone_that_does_not_fit_the_buffer_is_left_out),
         T(a_name_resolves_to_its_first_address),
         T(ip_only_takes_no_name),
         T(the_preferred_family_is_asked_for_first),
@@ -1734,6 +1916,7 @@ int main(void) {
         T(a_pending_error_that_cannot_be_asked_is_answered_by_why),
         T(both_ends_of_a_connection_have_an_address),
         T(both_ends_of_an_ipv6_connection_have_an_address),
+        T(a_link_local_address_keeps_its_zone_wherever_it_is_told),
         T(a_unix_socket_has_no_address_but_unixsocket),
         T(an_end_without_an_address_is_a_question_mark),
         T(a_family_without_a_text_is_a_question_mark),
