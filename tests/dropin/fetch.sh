@@ -1,36 +1,53 @@
 #!/bin/sh
-# Fetches the source of a host as a Debian source package, with a list of its own that leaves the
-# machine's alone, and prints the folder. Nothing of it enters the repository.
+# Fetches the source of a host as a Debian source package, and prints the folder. The mirrors are those
+# of the machine's own apt; the list of what they have is one of our own, which leaves the machine's
+# alone. Nothing of it enters the repository.
 #
-#     tests/dropin/fetch.sh redis-7.0.15|redis-8.0.2|wrk-4.1.0|cmocka-1.1.5 [DIRECTORY]
+#     tests/dropin/fetch.sh HOST [DIRECTORY]
+#
+# redis-unstable and redis-experimental are the newest releases that Debian has.
 set -eu
+version=${1#*-} epoch= revisions=
 case $1 in
-redis-7.0.15) package=redis release=bookworm epoch=5: revisions="1~deb12u7" ;;
-redis-8.0.2) package=redis release=trixie epoch=5: revisions="3+deb13u2 3+deb13u1" ;;
-wrk-4.1.0) package=wrk release=bookworm epoch= revisions=3 ;;
-cmocka-1.1.5) package=cmocka release=bookworm epoch= revisions=2.1 ;;
-*) echo "fetch: no such host: $1" >&2 && exit 2 ;;
+redis-6.0.16) release=bullseye epoch=5: revisions="1+deb11u2 1+deb11u1" ;;
+redis-7.0.15) release=bookworm epoch=5: revisions="1~deb12u7" ;;
+redis-8.0.2) release=trixie epoch=5: revisions="3+deb13u2 3+deb13u1" ;;
+redis-unstable | redis-experimental) release=$version version= ;;
+wrk-4.1.0) release=bookworm revisions=3 ;;
+cmocka-1.1.5) release=bookworm revisions=2.1 ;;
+*) echo "fetch: there is no host $1" >&2 && exit 2 ;;
 esac
-version=${1#"$package"-}
-mirror=http://deb.debian.org/debian
+package=${1%%-*}
 box=${2:-build/dropin}
 mkdir -p "$box/apt/lists/partial" "$box/apt/cache/archives/partial"
 box=$(cd "$box" && pwd)
 cd "$box"
 
-fromApt() {
-    echo "deb-src $mirror $release main" >apt/sources.list
+# Each mirror that apt would read its lists from. apt itself reads its configuration for this, so every
+# form of it counts. Old releases move to an archive on the same machine.
+mirrors() {
+    apt-get --print-uris update 2>/dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p" | awk '!seen[$0]++' |
+        tee apt/mirrors
+    sed -n 's|/debian/*$|/debian-archive/debian|p' apt/mirrors
+}
+
+# The lists of a release that does not change any more may be older than they say they are valid.
+fromLists() {
+    echo "deb-src [check-valid-until=no] $1 $release main" >apt/sources.list
     options="-q -o Dir::Etc::SourceList=$box/apt/sources.list -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists=$box/apt/lists -o Dir::Cache=$box/apt/cache -o APT::Sandbox::User=root"
-    apt-get $options update >&2
+    apt-get $options --error-on=any update >&2 || return 1
     full=$(apt-cache $options showsrc $package |
-        sed -n "s/^Version: \($epoch$version[-+~].*\)/\1/p" | sort -V | tail -n 1)
-    [ -n "$full" ] && apt-get $options source $package="$full" >&2
+        sed -n "s/^Version: \($epoch$version.*\)/\1/p" | sort -V | tail -n 1)
+    [ -n "$full" ] || return 1
+    folder=$package-$(echo "$full" | sed 's/^[0-9]*://; s/-[^-]*$//')
+    [ -d "$folder" ] || apt-get $options source $package="$full" >&2
 }
 
 # A list may be ahead of the files. These revisions are known, and as good.
 fromPool() {
-    pool=$mirror/pool/main/$(echo $package | cut -c1)/$package
+    pool=$1/pool/main/$(echo $package | cut -c1)/$package
+    folder=$package-$version
     for revision in $revisions; do
         name=${package}_$version-$revision.dsc
         /usr/lib/apt/apt-helper download-file "$pool/$name" "$box/$name" >&2 || continue
@@ -44,5 +61,25 @@ fromPool() {
     return 1
 }
 
-[ -d "$1" ] || fromApt || fromPool
-echo "$box/$1"
+folder=$1
+if [ ! -d "$1" ]; then
+    tried=
+    for mirror in $(mirrors); do
+        tried="$tried $mirror"
+        ! fromLists "$mirror" && ! fromPool "$mirror" || break
+        folder=
+    done
+    if [ -z "$tried" ]; then
+        echo "fetch: apt has no mirror: name one in /etc/apt/sources.list or sources.list.d" >&2
+        exit 1
+    elif [ -z "$folder" ]; then
+        echo "fetch: $1 is on none of apt's mirrors:$tried" >&2
+        exit 1
+    fi
+    # Debian takes modules of Lua from packages of their own, and its rules write a file for that. In
+    # their place we take those that Redis brings.
+    for patch in "$folder"/debian/patches/*/0008-Ensure-we-use-the-modules-for-third-party*; do
+        [ ! -f "$patch" ] || patch -s -R -p1 -d "$folder" <"$patch"
+    done
+fi
+echo "$box/$folder"

@@ -6,6 +6,7 @@
 #     [BACKEND=select|kqueue|evport] tests/dropin/redis.sh REDIS_SRC [PART ...]
 #
 #     network      the tests that lean on sockets and timers (what runs if no part is named)
+#     few          six of those
 #     whole        all of ./runtest
 #     io-threads   all of ./runtest with I/O threads that read and write
 #     moduleapi    ./runtest-moduleapi
@@ -23,7 +24,7 @@ shift
 [ $# -gt 0 ] || set -- network
 for part in "$@"; do
     case $part in
-    network | whole | io-threads | moduleapi | sentinel | build) ;;
+    network | few | whole | io-threads | moduleapi | sentinel | build) ;;
     *) fail "no such part: $part" ;;
     esac
 done
@@ -44,8 +45,12 @@ evport) emulate evport EVPORT port ;;
 *) fail "no such backend: $BACKEND" ;;
 esac
 
+# Before 6.2, which brought monotonic.h, anet.h had other functions.
+files=$aeFiles
+[ ! -f "$source/src/monotonic.h" ] || files="$files anet.c anet.h"
+
 build() {
-    buildTree $1 "$aeFiles anet.c anet.h" MALLOC=libc "${@:2}"
+    buildTree $1 "$files" MALLOC=libc "${@:2}"
 }
 
 [ "${SWAP:-}" != no ] || BACKEND="$BACKEND (original)"
@@ -57,6 +62,11 @@ else
     build swapped "REDIS_CFLAGS=$flags" "REDIS_LDFLAGS=$objects"
     # That memory is counted and panics are reported is up to the swap alone.
     nm "$box/swapped/src/ae.o" | grep -qw 'U zmalloc' || fail "ae.o does not use the server's zmalloc"
+    [ ! -f "$source/src/redisassert.c" ] || nm "$box/swapped/src/ae.o" | grep -qw 'U _serverPanic' ||
+        fail "ae.o does not use the server's panic"
+    for program in server sentinel cli benchmark check-rdb check-aof; do
+        [ -x "$box/swapped/src/redis-$program" ] || fail "there is no redis-$program"
+    done
     if [ $BACKEND = epoll ]; then
         build original
         compareWarnings
@@ -104,6 +114,11 @@ threads=4
 for part in "$@"; do
     case $part in
     network) run network ./runtest $clients $(network) ;;
+    few)
+        run few ./runtest $clients --single unit/introspection --single unit/pubsub \
+            --single unit/expire --single unit/protocol --single unit/limits \
+            --single integration/replication
+        ;;
     whole) run whole ./runtest $clients ;;
     io-threads)
         run "io-threads $threads" ./runtest $clients --config io-threads $threads \
