@@ -158,6 +158,8 @@ lint:
 	@tests/lint.sh
 
 dropin:
+	tests/dropin/fetch_test.sh
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-6.0.16)" few
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 	tests/dropin/wrk.sh "$$(tests/dropin/fetch.sh wrk-4.1.0)"
 	CC="$(CC)" tests/dropin/hiredis.sh
@@ -167,6 +169,8 @@ dropin-all: dropin
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)" whole io-threads moduleapi sentinel
 	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-8.0.2)" network whole io-threads moduleapi \
 	    sentinel
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-unstable)"
+	tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-experimental)"
 	BACKEND=select tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 	BACKEND=kqueue tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
 	BACKEND=evport tests/dropin/redis.sh "$$(tests/dropin/fetch.sh redis-7.0.15)"
