@@ -4,18 +4,21 @@
  *     ./chat [port] [idle-seconds] [catch-up-seconds]
  *
  * What is said goes into the outbox of every guest; the before-sleep hook writes the outboxes once
- * an iteration, so a guest to whom ten lines are due costs one write. Nobody is closed in the midst
- * of a handler either: who has to go is marked, and the hook shows them out.
+ * an iteration, so a guest to whom ten lines are due costs one write. No handler closes a
+ * connection: a guest who has to go is marked, and the hook closes it.
  *
  * When an outbox is half full, nobody is read until it has drained: TCP then makes all who talk
  * wait for the one who does not listen (back-pressure). That one has some seconds to catch up.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
+#endif
 #include "ae.h"
 #include "anet.h"
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +53,7 @@ static int behind; /* how many guests are; while there are any, nobody is read *
 
 static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask);
 
-/* Hangs up on whoever cannot be told of it any more. */
+/* Hangs up on a guest who cannot be told of it any more. */
 static void giveUp(Guest *guest) {
     guest->outStart = guest->outEnd = 0;
     guest->isLeaving = 1;
@@ -67,7 +70,7 @@ static void listenToNobody(aeEventLoop *loop) {
         aeDeleteFileEvent(loop, guest->fd, AE_READABLE);
 }
 
-/* A deadline takes the place of the one before. Both calls cost next to nothing. */
+/* A deadline takes the place of the one before. Timers are cheap enough for one each line. */
 static int onDeadline(aeEventLoop *loop, long long id, void *clientData);
 
 static void giveTime(aeEventLoop *loop, Guest *guest, int milliseconds) {
@@ -88,7 +91,7 @@ static void caughtUp(aeEventLoop *loop, Guest *guest) {
     giveTime(loop, guest, idleMs);
 }
 
-static void tell(aeEventLoop *loop, Guest *guest, const char *message, size_t length) {
+static void enqueue(aeEventLoop *loop, Guest *guest, const char *message, size_t length) {
     if (guest->isLeaving) return;
     if (guest->outStart > 0) {
         guest->outEnd -= guest->outStart;
@@ -112,9 +115,9 @@ static void say(aeEventLoop *loop, Guest *to, const char *format, ...) {
     int length = vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     if (length < 0 || (size_t)length >= sizeof(message)) return; /* no message is so long */
-    if (to) tell(loop, to, message, (size_t)length);
+    if (to) enqueue(loop, to, message, (size_t)length);
     for (Guest *guest = to ? NULL : guests; guest; guest = guest->next)
-        if (guest->nameLength) tell(loop, guest, message, (size_t)length);
+        if (guest->nameLength) enqueue(loop, guest, message, (size_t)length);
 }
 
 static int onDeadline(aeEventLoop *loop, long long id, void *clientData) {
@@ -127,7 +130,7 @@ static int onDeadline(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* A name is a word, and nobody else's. */
+/* A name is a word that no other guest has. */
 static void introduce(aeEventLoop *loop, Guest *guest) {
     int isGood = guest->lineLength > 0 && guest->lineLength <= LONGEST_NAME;
     for (size_t i = 0; i < guest->lineLength; i++)
@@ -161,7 +164,7 @@ static void onLine(aeEventLoop *loop, Guest *guest) {
     guest->lineLength = 0;
 }
 
-/* What would move the cursor on somebody else's terminal is dropped, and so is the return of a
+/* What would move the cursor on the terminals of others is dropped, and so is the return of a
  * telnet. A line that is too long goes on in the next one. */
 static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Guest *guest = clientData;
@@ -213,7 +216,7 @@ static void showOut(aeEventLoop *loop, Guest *guest) {
     free(guest);
 }
 
-/* Whoever leaves gives the others something to be told, so that it begins anew. */
+/* A guest who leaves adds to the outboxes of the others, so the loop begins again. */
 static void beforeSleep(aeEventLoop *loop) {
     Guest *guest = guests;
     while (guest) {
@@ -237,7 +240,8 @@ static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Out of fds the listener stays readable, and the loop would spin: let it rest for a while. */
+/* When accept fails, as it does without fds, the listener stays readable and the loop would spin:
+ * it pauses for a while. */
 static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask) {
     int fd = anetTcpAccept(NULL, listener, NULL, 0, NULL);
     AE_NOTUSED(mask);
@@ -263,20 +267,35 @@ static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int ma
     say(loop, guest, "* Welcome. What is your name?\n");
 }
 
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
+static void fail(const char *why) {
+    fprintf(stderr, "chat: %s\n", why);
+    exit(1);
+}
+
 int main(int argc, char **argv) {
-    char host[] = "127.0.0.1";
-    int port = argc > 1 ? atoi(argv[1]) : 0, listener;
-    if (argc > 2) idleMs = atoi(argv[2]) * 1000;
-    if (argc > 3) catchUpMs = atoi(argv[3]) * 1000;
+    char err[ANET_ERR_LEN], host[] = "127.0.0.1";
+    int port = argc > 1 ? numberOf(argv[1], 65535) : 0, listener;
+    int idle = argc > 2 ? numberOf(argv[2], INT_MAX / 1000) : idleMs / 1000;
+    int catchUp = argc > 3 ? numberOf(argv[3], INT_MAX / 1000) : catchUpMs / 1000;
+    if (argc > 4 || port < 0 || idle < 0 || catchUp < 0)
+        return fputs("usage: chat [port] [idle-seconds] [catch-up-seconds]\n", stderr), 2;
+    idleMs = idle * 1000;
+    catchUpMs = catchUp * 1000;
+    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
-    listener = anetTcpServer(NULL, port, host, 511);
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone shall fail, not kill */
-    if (!loop || listener == ANET_ERR || anetNonBlock(NULL, listener) == ANET_ERR ||
-        aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, &listener) == AE_ERR ||
-        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR) {
-        perror("chat");
-        return 1;
-    }
+    if (!loop) fail(strerror(errno));
+    listener = anetTcpServer(err, port, host, 511);
+    if (listener == ANET_ERR || anetNonBlock(err, listener) == ANET_ERR) fail(err);
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, &listener) == AE_ERR ||
+        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR)
+        fail(strerror(errno));
     aeSetBeforeSleepProc(loop, beforeSleep);
     printf("chat: listening on 127.0.0.1:%d\n", port);
     fflush(stdout);

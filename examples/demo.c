@@ -6,7 +6,6 @@
 #define ECHO_WITHOUT_MAIN
 #include "echo.c"
 
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <time.h>
@@ -28,11 +27,6 @@ static long long nowNs(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-static void fail(const char *what) {
-    fprintf(stderr, "demo: failed: %s\n", what);
-    exit(1);
 }
 
 static void composeMessage(const Client *client, char message[MESSAGE]) {
@@ -110,9 +104,9 @@ int main(void) {
     int count = affordableClients(), listener, port;
     aeEventLoop *loop = aeCreateEventLoop(4096);
     samples = calloc(MOST_SAMPLES, sizeof(*samples));
-    if (!loop || !samples || startEcho(loop, 0, &listener) == ANET_ERR ||
-        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR)
-        fail(strerror(errno));
+    if (!loop || !samples) fail(strerror(errno));
+    startEcho(loop, 0, &listener);
+    if (anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR) fail(strerror(errno));
 
     for (int i = 0; i < count; i++) {
         int fd = anetTcpNonBlockConnect(NULL, "127.0.0.1", port);

@@ -7,7 +7,9 @@
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
+#endif
 #include "ae.h"
 #include "anet.h"
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MAX_FDS = 1000000, ACCEPTS_AT_ONCE = 64, ACCEPT_PAUSE_MS = 100 };
@@ -24,12 +27,12 @@ typedef struct {
     char buffer[16 * 1024];
 } Connection;
 
-/* An fd kept for bad times: without one, a newcomer could not even be told to go. */
+/* An fd kept for the time when there are no more: it lets a newcomer in, to be sent away. */
 static int reserve = -1;
 
 static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask);
 
-/* Delete first, close then: a closed fd's number may be anybody's. */
+/* Delete first, then close: the number of a closed fd may belong to another connection. */
 static void closeConnection(aeEventLoop *loop, int fd) {
     void *connection = aeGetFileClientData(loop, fd);
     aeDeleteFileEvent(loop, fd, AE_READABLE | AE_WRITABLE);
@@ -80,8 +83,8 @@ static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Out of fds: the reserve lets the newcomer in, to be sent away. If not even that can be done, do
- * not accept for a while; the listener would stay readable, and the loop would spin. */
+/* Most likely there are no more fds. If not even the reserve helps, the listener would stay
+ * readable and the loop would spin, so it pauses for a while. */
 static void refuseNewcomer(aeEventLoop *loop, int *listener) {
     int peer = ANET_ERR;
     if (reserve != -1) close(reserve);
@@ -93,7 +96,7 @@ static void refuseNewcomer(aeEventLoop *loop, int *listener) {
         aeDeleteFileEvent(loop, *listener, AE_READABLE);
 }
 
-/* Several at once, but not all: those who are connected want to be served, too. */
+/* Several at once, but not all: those that are connected already are to be served too. */
 static void onNewcomers(aeEventLoop *loop, int listener, void *clientData, int mask) {
     AE_NOTUSED(mask);
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
@@ -112,28 +115,38 @@ static void onNewcomers(aeEventLoop *loop, int listener, void *clientData, int m
     }
 }
 
-/* Answers the listening fd, which *listener then holds, too; it must live as long as the loop. */
-static int startEcho(aeEventLoop *loop, int port, int *listener) {
-    char host[] = "127.0.0.1";
+static void fail(const char *why) {
+    fprintf(stderr, "echo: %s\n", why);
+    exit(1);
+}
+
+/* *listener must live as long as the loop. */
+static void startEcho(aeEventLoop *loop, int port, int *listener) {
+    char err[ANET_ERR_LEN], host[] = "127.0.0.1";
     reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    *listener = anetTcpServer(NULL, port, host, 511);
-    if (reserve == -1 || *listener == ANET_ERR || anetNonBlock(NULL, *listener) == ANET_ERR)
-        return ANET_ERR;
+    if (reserve == -1) fail(strerror(errno));
+    *listener = anetTcpServer(err, port, host, 511);
+    if (*listener == ANET_ERR || anetNonBlock(err, *listener) == ANET_ERR) fail(err);
     if (aeCreateFileEvent(loop, *listener, AE_READABLE, onNewcomers, listener) == AE_ERR)
-        return ANET_ERR;
-    return *listener;
+        fail(strerror(errno));
 }
 
 #ifndef ECHO_WITHOUT_MAIN
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
 int main(int argc, char **argv) {
-    int port = argc > 1 ? atoi(argv[1]) : 0, listener;
+    int port = argc > 1 ? numberOf(argv[1], 65535) : 0, listener;
+    if (argc > 2 || port < 0) return fputs("usage: echo [port]\n", stderr), 2;
+    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone shall fail, not kill */
-    if (!loop || startEcho(loop, port, &listener) == ANET_ERR ||
-        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR) {
-        perror("echo");
-        return 1;
-    }
+    if (!loop) fail(strerror(errno));
+    startEcho(loop, port, &listener);
+    if (anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR) fail(strerror(errno));
     printf("echo: listening on 127.0.0.1:%d\n", port);
     fflush(stdout);
     aeMain(loop);

@@ -1,5 +1,5 @@
 /* SET, GET, SUBSCRIBE and PUBLISH on a Redis server through hiredis, which brings its own adapter
- * for ae.h. Nothing blocks, and one timer sees to it that nothing waits for ever.
+ * for ae.h. Nothing blocks, and one timer limits how long it waits.
  *
  *     cc -I. examples/hiredis.c ae.c $(pkg-config --cflags --libs hiredis) -o hiredis
  *     ./hiredis [port [host]]
@@ -8,7 +8,9 @@
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
+#endif
 #include "ae.h"
 #include <hiredis/adapters/ae.h>
 #include <hiredis/async.h>
@@ -30,22 +32,29 @@ static void fail(const char *what, const char *why) {
     aeStop(loop);
 }
 
-/* A reply is NULL when the connection ended before it came: whoever ends it tells. */
+/* A reply is NULL when the connection ended before it came: the function that ends it tells. */
 static int isGood(const redisReply *reply, const char *what) {
     if (reply && reply->type == REDIS_REPLY_ERROR) fail(what, reply->str);
     return reply && reply->type != REDIS_REPLY_ERROR;
 }
 
 /* hiredis frees the context after this has returned. */
-static void onDisconnected(const redisAsyncContext *context, int status) {
-    if (status != REDIS_OK) fail("disconnected", context->errstr);
+static void forget(const redisAsyncContext *context) {
     if (context == commands) commands = NULL;
     if (context == news) news = NULL;
     if (!commands && !news) aeStop(loop);
 }
 
+/* Both connections fail for the same reason: it is told once. */
 static void onConnected(const redisAsyncContext *context, int status) {
-    if (status != REDIS_OK) onDisconnected(context, status);
+    if (status == REDIS_OK) return;
+    if (!failed) fail("cannot connect", context->errstr);
+    forget(context);
+}
+
+static void onDisconnected(const redisAsyncContext *context, int status) {
+    if (status != REDIS_OK && !failed) fail("disconnected", context->errstr);
+    forget(context);
 }
 
 static void onPublished(redisAsyncContext *context, void *reply, void *privdata) {
@@ -120,15 +129,23 @@ static redisAsyncContext *openConnection(const char *host, int port) {
     return context;
 }
 
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
 int main(int argc, char **argv) {
-    int port = argc > 1 ? atoi(argv[1]) : 6379;
+    int port = argc > 1 ? numberOf(argv[1], 65535) : 6379;
+    if (argc > 3 || port < 0) return fputs("usage: hiredis [port [host]]\n", stderr), 2;
     const char *host = argc > 2 ? argv[2] : "127.0.0.1"; /* a name would block while looked up */
     loop = aeCreateEventLoop(1024);
     if (!loop || aeCreateTimeEvent(loop, TIME_LIMIT_MS, onTimeLimit, NULL, NULL) == AE_ERR) {
         perror("hiredis");
         return 1;
     }
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone shall fail, not kill */
+    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
     commands = openConnection(host, port);
     news = openConnection(host, port);
     if (news && redisAsyncCommand(news, onNews, NULL, "SUBSCRIBE libae:news") != REDIS_OK)

@@ -4,21 +4,36 @@
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
-#define _GNU_SOURCE
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
 #include "ae.h"
 #include "anet.h"
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_FDS = 1000000, LONGEST_ANSWER = 256 };
+enum { MAX_FDS = 1000000, LONGEST_ANSWER = 256, ACCEPT_PAUSE_MS = 100 };
+
+typedef struct {
+    const char *status, *header, *page;
+} Answer;
+
+static const Answer hello = {"200 OK", "", "Hello from libae.\n"};
+static const Answer notFound = {"404 Not Found", "", "There is no such page.\n"};
+static const Answer notAllowed = {"405 Method Not Allowed", "Allow: GET, HEAD\r\n",
+                                  "GET and HEAD only.\n"};
+static const Answer bad = {"400 Bad Request", "", "That is no request for this server.\n"};
 
 /* It reads while `out` is empty and writes while it is not, so neither buffer grows. After the last
- * answer it waits for the peer to hang up, lest TCP drop what the peer has not read yet. */
+ * answer it waits for the peer to hang up, so that TCP does not drop what the peer has still to
+ * read. */
 typedef struct {
     int fd, isLast;
     long long timer;
@@ -26,18 +41,13 @@ typedef struct {
     char in[8 * 1024 + 1], out[8 * 1024];
 } Connection;
 
-static int listener, idleMs = 30 * 1000;
+static int idleMs = 30 * 1000;
 
-static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask);
-
-/* Whoever leaves makes room: if there were no more fds, newcomers are let in again. */
 static void closeConnection(aeEventLoop *loop, Connection *c) {
     aeDeleteTimeEvent(loop, c->timer);
     aeDeleteFileEvent(loop, c->fd, AE_READABLE | AE_WRITABLE);
     close(c->fd);
     free(c);
-    if (aeGetFileEvents(loop, listener) == AE_NONE)
-        aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL);
 }
 
 static int onIdle(aeEventLoop *loop, long long id, void *clientData) {
@@ -46,25 +56,60 @@ static int onIdle(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Both calls cost next to nothing, so every request can afford them. */
+/* Timers are cheap enough to restart one for each request. */
 static int restartTimer(aeEventLoop *loop, Connection *c) {
     aeDeleteTimeEvent(loop, c->timer);
     c->timer = aeCreateTimeEvent(loop, idleMs, onIdle, c, NULL);
     return c->timer != AE_ERR;
 }
 
-/* Answers the status. Whatever it does not understand, bodies too, is bad, and the last request. */
-static const char *judge(const char *head, int *isLast) {
-    char target[2048];
+/* The value of the next line of the header `name`, in any case, after *line; NULL if there is none.
+ */
+static const char *nextValue(const char **line, const char *name) {
+    size_t length = strlen(name);
+    while ((*line = strstr(*line, "\r\n")) != NULL) {
+        *line += 2;
+        if (strncasecmp(*line, name, length) == 0 && (*line)[length] == ':')
+            return *line + length + 1;
+    }
+    return NULL;
+}
+
+/* A header may hold several words, and may come several times. */
+static int lists(const char *head, const char *name, const char *word) {
+    const char *value;
+    while ((value = nextValue(&head, name)) != NULL)
+        for (size_t length; *value != '\r'; value += length) {
+            value += strspn(value, " \t,");
+            length = strcspn(value, " \t,\r");
+            if (length == strlen(word) && strncasecmp(value, word, length) == 0) return 1;
+        }
+    return 0;
+}
+
+static int hasBody(const char *head) {
+    const char *line = head, *value;
+    if (nextValue(&line, "Transfer-Encoding")) return 1;
+    for (line = head; (value = nextValue(&line, "Content-Length")) != NULL;)
+        if (strtoll(value, NULL, 10) != 0) return 1;
+    return 0;
+}
+
+/* What comes after a request that is not understood may be its body: it is the last one. */
+static const Answer *judge(const char *head, int *isHead, int *isLast) {
+    char method[16], target[2048];
     int minor, length = 0;
-    const char *body = strcasestr(head, "\r\nContent-Length:");
-    int scanned = sscanf(head, "GET %2047[!-~] HTTP/1.%1d%n", target, &minor, &length);
-    *isLast = scanned != 2 || minor == 0 || strcasestr(head, "\r\nConnection: close");
-    if (scanned == 2 && strncmp(head + length, "\r\n", 2) == 0 && target[0] == '/' &&
-        !strcasestr(head, "\r\nTransfer-Encoding:") && (!body || atoll(body + 17) == 0))
-        return strcmp(target, "/") == 0 ? "200 OK" : "404 Not Found";
+    *isHead = 0;
     *isLast = 1;
-    return "400 Bad Request";
+    if (sscanf(head, "%15[A-Z]%*1[ ]%2047[!-~]%*1[ ]HTTP/1.%1d%n", method, target, &minor,
+               &length) != 3 ||
+        strncmp(head + length, "\r\n", 2) != 0 || target[0] != '/')
+        return &bad;
+    *isHead = strcmp(method, "HEAD") == 0;
+    if (!*isHead && strcmp(method, "GET") != 0) return &notAllowed;
+    if (hasBody(head)) return &bad;
+    *isLast = minor == 0 || lists(head, "Connection", "close");
+    return strcmp(target, "/") == 0 ? &hello : &notFound;
 }
 
 /* Answers as many requests as are complete and as `out` has room for. Tells whether any was. */
@@ -75,12 +120,13 @@ static int answerRequests(Connection *c) {
         char *end = strstr(head, "\r\n\r\n");
         if (!end && (head > c->in || c->inLength < sizeof(c->in) - 1)) break;
         if (end) end[2] = '\0';
-        const char *status = judge(end ? head : "", &c->isLast);
-        const char *page = *status == '2' ? "Hello from libae." : status;
+        int isHead;
+        const Answer *answer = judge(end ? head : "", &isHead, &c->isLast);
         c->outEnd += (size_t)snprintf(
             c->out + c->outEnd, LONGEST_ANSWER,
-            "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s\r\n%s\n", status,
-            strlen(page) + 1, c->isLast ? "Connection: close\r\n" : "", page);
+            "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s%s\r\n%s",
+            answer->status, strlen(answer->page), answer->header,
+            c->isLast ? "Connection: close\r\n" : "", isHead ? "" : answer->page);
         if (end) head = end + 4;
     }
     c->inLength = c->isLast ? 0 : (size_t)(c->in + c->inLength - head);
@@ -114,14 +160,26 @@ static void onReady(aeEventLoop *loop, int fd, void *clientData, int mask) {
     if (!ok) closeConnection(loop, c);
 }
 
-/* One at a time: as long as there are more, this is called again. Out of fds it would be called for
- * nothing, again and again; so it is not, until a connection ends. */
-static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask) {
-    int peer = anetTcpAccept(NULL, fd, NULL, 0, NULL);
-    AE_NOTUSED(clientData), AE_NOTUSED(mask);
-    if (peer == ANET_ERR && (errno == EMFILE || errno == ENFILE))
-        aeDeleteFileEvent(loop, fd, AE_READABLE);
-    if (peer == ANET_ERR) return;
+static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask);
+
+static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
+    AE_NOTUSED(id);
+    if (aeCreateFileEvent(loop, *(int *)clientData, AE_READABLE, onNewcomer, clientData) == AE_ERR)
+        return ACCEPT_PAUSE_MS;
+    return AE_NOMORE;
+}
+
+/* One at a time: as long as there are more, this is called again. When accept fails, as it does
+ * without fds, the listener stays readable and the loop would spin: it pauses for a while. */
+static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask) {
+    int peer = anetTcpAccept(NULL, listener, NULL, 0, NULL);
+    AE_NOTUSED(mask);
+    if (peer == ANET_ERR) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && !anetAcceptFailureNeedsRetry(errno) &&
+            aeCreateTimeEvent(loop, ACCEPT_PAUSE_MS, resumeAccepting, clientData, NULL) != AE_ERR)
+            aeDeleteFileEvent(loop, listener, AE_READABLE);
+        return;
+    }
     Connection *c = calloc(1, sizeof(*c));
     if (c) c->fd = peer, c->timer = AE_ERR;
     if (!c)
@@ -131,17 +189,33 @@ static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask) {
         closeConnection(loop, c);
 }
 
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
+static void fail(const char *why) {
+    fprintf(stderr, "http: %s\n", why);
+    exit(1);
+}
+
 int main(int argc, char **argv) {
-    char host[] = "127.0.0.1";
-    int port = argc > 1 ? atoi(argv[1]) : 0;
-    if (argc > 2) idleMs = atoi(argv[2]) * 1000;
+    char err[ANET_ERR_LEN], host[] = "127.0.0.1";
+    int port = argc > 1 ? numberOf(argv[1], 65535) : 0, listener;
+    int idleSeconds = argc > 2 ? numberOf(argv[2], INT_MAX / 1000) : idleMs / 1000;
+    if (argc > 3 || port < 0 || idleSeconds < 0)
+        return fputs("usage: http [port] [idle-seconds]\n", stderr), 2;
+    idleMs = idleSeconds * 1000;
+    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
-    listener = anetTcpServer(NULL, port, host, 511);
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone shall fail, not kill */
-    if (!loop || listener == ANET_ERR || anetNonBlock(NULL, listener) == ANET_ERR ||
-        aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR ||
+    if (!loop) fail(strerror(errno));
+    listener = anetTcpServer(err, port, host, 511);
+    if (listener == ANET_ERR || anetNonBlock(err, listener) == ANET_ERR) fail(err);
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, &listener) == AE_ERR ||
         anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR)
-        return perror("http"), 1;
+        fail(strerror(errno));
     printf("http: listening on 127.0.0.1:%d\n", port);
     fflush(stdout);
     aeMain(loop);

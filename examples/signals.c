@@ -14,11 +14,14 @@
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
+#endif
 #include "ae.h"
 #include "anet.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +145,8 @@ static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Out of fds the listener stays readable, and the loop would spin: let it rest for a while. */
+/* When accept fails, as it does without fds, the listener stays readable and the loop would spin:
+ * it pauses for a while. */
 static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask) {
     int peer = anetTcpAccept(NULL, fd, NULL, 0, NULL);
     AE_NOTUSED(clientData), AE_NOTUSED(mask);
@@ -214,26 +218,39 @@ static int catchSignals(aeEventLoop *loop) {
     if (anetPipe(signalPipe, O_NONBLOCK, O_NONBLOCK) == -1 ||
         aeCreateFileEvent(loop, signalPipe[0], AE_READABLE, onSignalByte, NULL) == AE_ERR)
         return AE_ERR;
-    /* A write to a connection that is gone shall fail, not kill. */
+    /* A write to a connection that is gone fails, and does not kill. */
     if (sigaction(SIGPIPE, &ignore, NULL) == -1 || sigaction(SIGINT, &action, NULL) == -1 ||
         sigaction(SIGTERM, &action, NULL) == -1)
         return AE_ERR;
     return AE_OK;
 }
 
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
+static void fail(const char *why) {
+    fprintf(stderr, "signals: %s\n", why);
+    exit(1);
+}
+
 int main(int argc, char **argv) {
-    char host[] = "127.0.0.1";
-    int port = argc > 1 ? atoi(argv[1]) : 0;
-    if (argc > 2) workMs = atoi(argv[2]);
-    if (argc > 3) graceMs = atoi(argv[3]);
+    char err[ANET_ERR_LEN], host[] = "127.0.0.1";
+    int port = argc > 1 ? numberOf(argv[1], 65535) : 0;
+    if (argc > 2) workMs = numberOf(argv[2], INT_MAX);
+    if (argc > 3) graceMs = numberOf(argv[3], INT_MAX);
+    if (argc > 4 || port < 0 || workMs < 0 || graceMs < 0)
+        return fputs("usage: signals [port] [work-ms] [grace-ms]\n", stderr), 2;
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
-    listener = anetTcpServer(NULL, port, host, 511);
-    if (!loop || listener == ANET_ERR || anetNonBlock(NULL, listener) == ANET_ERR ||
-        aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR ||
-        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR || catchSignals(loop) == AE_ERR) {
-        perror("signals");
-        return 1;
-    }
+    if (!loop) fail(strerror(errno));
+    listener = anetTcpServer(err, port, host, 511);
+    if (listener == ANET_ERR || anetNonBlock(err, listener) == ANET_ERR) fail(err);
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR ||
+        anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR || catchSignals(loop) == AE_ERR)
+        fail(strerror(errno));
     printf("signals: listening on 127.0.0.1:%d\n", port);
     fflush(stdout);
     aeMain(loop);

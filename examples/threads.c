@@ -12,7 +12,9 @@
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "ae.h"
 #include "anet.h"
 #include <arpa/inet.h>
@@ -111,6 +113,7 @@ typedef struct {
     aeEventLoop *loop;
     int number, listener;
     long visitors;
+    char greeting[32];
 } Worker;
 
 static Worker workers[MOST_THREADS];
@@ -136,13 +139,13 @@ static void onVisitor(aeEventLoop *loop, int fd, void *clientData, int mask) {
         int peer = anetTcpAccept(NULL, fd, NULL, 0, NULL);
         if (peer == ANET_ERR && anetAcceptFailureNeedsRetry(errno)) continue;
         if (peer == ANET_ERR) {
-            /* Out of fds the listener stays readable, and the loop would spin: let it rest. */
+            /* The listener stays readable, and the loop would spin: it pauses for a while. */
             if (errno != EAGAIN && errno != EWOULDBLOCK &&
                 aeCreateTimeEvent(loop, ACCEPT_PAUSE_MS, resumeAccepting, worker, NULL) != AE_ERR)
                 aeDeleteFileEvent(loop, fd, AE_READABLE);
             return;
         }
-        if (dprintf(peer, "thread %d\n", worker->number) > 0) worker->visitors++;
+        if (write(peer, worker->greeting, strlen(worker->greeting)) > 0) worker->visitors++;
         close(peer);
     }
 }
@@ -170,8 +173,10 @@ static void *runWorker(void *argument) {
     return NULL;
 }
 
-/* anetTcpServer does not set SO_REUSEPORT, which must be set before the bind. */
+/* anetTcpServer does not set SO_REUSEPORT, which must be set before the bind. Where there is none,
+ * all threads share the first listener: each newcomer wakes them all, and one of them gets it. */
 static int listenTogether(int port) {
+#ifdef SO_REUSEPORT
     struct sockaddr_in address;
     int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
     memset(&address, 0, sizeof(address));
@@ -182,13 +187,20 @@ static int listenTogether(int port) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == -1 ||
         bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 || listen(fd, 511) == -1)
-        fail("listen", errno);
+        fail("cannot listen", errno);
+#else
+    char host[] = "127.0.0.1";
+    int fd = running > 0 ? fcntl(workers[0].listener, F_DUPFD_CLOEXEC, 0)
+                         : anetTcpServer(NULL, port, host, 511);
+    if (fd == -1 || anetNonBlock(NULL, fd) == ANET_ERR) fail("cannot listen", errno);
+#endif
     return fd;
 }
 
 /* All is set up here, where a failure can still be told; the thread only runs. */
 static void startWorker(Worker *worker, int number, int port) {
     worker->number = number;
+    snprintf(worker->greeting, sizeof(worker->greeting), "thread %d\n", number);
     worker->loop = aeCreateEventLoop(MAX_FDS);
     if (!worker->loop) fail("a loop", errno);
     openMailbox(&worker->mailbox, worker->loop);
@@ -221,14 +233,24 @@ static void beforeSleep(aeEventLoop *loop) {
         post(&workers[i].mailbox, stopWorker, &workers[i], 0);
 }
 
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
 int main(int argc, char **argv) {
-    int port = argc > 1 ? atoi(argv[1]) : 0, count = argc > 2 ? atoi(argv[2]) : 4;
+    int port = argc > 1 ? numberOf(argv[1], 65535) : 0;
+    int count = argc > 2 ? numberOf(argv[2], MOST_THREADS) : 4;
+    if (argc > 3 || port < 0 || count < 1)
+        return fputs("usage: threads [port] [threads]\n", stderr), 2;
     struct sigaction stop = {.sa_handler = onSignal, .sa_flags = (int)SA_RESETHAND};
     sigset_t stopping;
     aeEventLoop *loop = aeCreateEventLoop(64);
     if (!loop) fail("a loop", errno);
     openMailbox(&mainMailbox, loop);
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone shall fail, not kill */
+    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
 
     /* Threads inherit the signals that are blocked: these shall come to the main thread. */
     sigemptyset(&stopping);
@@ -238,7 +260,7 @@ int main(int argc, char **argv) {
     if (error) fail("signals", error);
 
     /* The first takes a free port, if none is named; the others the same one. */
-    for (int i = 0; i < (count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count); i++) {
+    for (int i = 0; i < count; i++) {
         startWorker(&workers[i], i, port);
         if (anetFdToString(workers[i].listener, NULL, 0, &port, 0) == ANET_ERR) fail("port", errno);
     }

@@ -4,8 +4,11 @@
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
+#endif
 #include "ae.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,8 +24,8 @@ static long long nowMs(void) {
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What a handler answers counts from its return, which is always a little late. Always answering
- * 1000 would add these delays up; aiming for the next full second does not. */
+/* What a handler returns counts from that moment, which is always a little late. Returning 1000
+ * each time would add these delays up; aiming for the next full second does not. */
 static int onTick(aeEventLoop *loop, long long id, void *clientData) {
     Ticker *ticker = clientData;
     long long elapsed = nowMs() - ticker->begin;
@@ -43,7 +46,16 @@ static void releaseTicker(aeEventLoop *loop, void *clientData) {
     free(clientData);
 }
 
+/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+static int numberOf(const char *text, int most) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *text && !*end && number >= 0 && number <= most ? (int)number : -1;
+}
+
 int main(int argc, char **argv) {
+    int ticks = argc > 1 ? numberOf(argv[1], INT_MAX) : 0;
+    if (argc > 2 || ticks < 0) return fputs("usage: ticker [ticks]\n", stderr), 2;
     aeEventLoop *loop = aeCreateEventLoop(1); /* there is no fd to watch */
     Ticker *ticker = loop ? malloc(sizeof(*ticker)) : NULL;
     if (!ticker) {
@@ -51,7 +63,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     ticker->begin = nowMs();
-    ticker->ticksLeft = argc > 1 ? atoi(argv[1]) : 0;
+    ticker->ticksLeft = ticks;
     if (aeCreateTimeEvent(loop, 1000, onTick, ticker, releaseTicker) == AE_ERR) {
         perror("ticker");
         return 1;

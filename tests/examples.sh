@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The examples that integration.sh leaves: chat, hiredis, threads and signals, each under clients as
-# it will meet them. Prints a line for each behaviour.
+# it will meet them; and what all have in common. Prints a line for each behaviour.
 #
 #     tests/examples.sh DIRECTORY     where the examples are
 set -u
@@ -22,6 +22,96 @@ hears() {
     done
     echo "never heard: $2"
     return 1
+}
+
+## All of them
+
+servers_of_a_port="echo http chat signals threads"
+
+# A usage line on stderr and exit status 2, for what is no number, too large, or one argument too many.
+a_bad_argument_gets_a_usage_line() {
+    for bad in --help abc '' 1x 0x10 -1 65536 99999999999999999999; do
+        [ "$1 $bad" != "ticker 65536" ] || continue
+        timeout 20 "$examples/$1" "$bad" >"$box/out" 2>"$box/err"
+        status=$?
+        echo "\"$bad\": $status" && cat "$box/out" "$box/err"
+        [ $status = 2 ] && [ ! -s "$box/out" ] && [ "$(wc -l <"$box/err")" = 1 ] &&
+            grep -q "^usage: $1 \[" "$box/err" || return 1
+    done
+    timeout 20 "$examples/$1" 0 1 1 1 1 >"$box/out" 2>"$box/err"
+    [ $? = 2 ] && grep -q "^usage: $1 \[" "$box/err"
+}
+
+# What anet or errno had to tell.
+a_port_in_use_is_told() {
+    timeout 20 "$examples/$1" $port >"$box/out" 2>"$box/err"
+    [ $? = 1 ] && cat "$box/err" && [ ! -s "$box/out" ] &&
+        grep -qE "^$1: cannot (bind|listen): Address already in use$" "$box/err"
+}
+
+# Sends what the example has an answer to over the fd $2, and reads that.
+is_served() {
+    local answer
+    case $1 in
+    echo | signals) echo hello >&$2 && hears $2 hello ;;
+    http) printf 'GET / HTTP/1.0\r\n\r\n' >&$2 && hears $2 $'HTTP/1.1 200 OK\r' ;;
+    chat) hears $2 '* Welcome. What is your name?' ;;
+    threads) read -r -t 60 -u $2 answer && [ "${answer% *}" = thread ] ;;
+    esac
+}
+
+# While accept fails, it is tried again, but a tenth of a second later (echo tries twice each time);
+# and the newcomer is served when it succeeds. The numbers are EPERM, ENOMEM, ENFILE, EMFILE, ENOBUFS.
+a_failing_accept_is_tried_again_after_a_pause() {
+    for error in 1 12 23 24 105; do
+        echo $error >"$box/new" && mv "$box/new" "$ACCEPT_FAULTS" && : >"$ACCEPT_FAULTS.calls"
+        dial newcomer || return 1
+        until [ "$(wc -l <"$ACCEPT_FAULTS.calls")" -ge 5 ]; do
+            is_well $pid $1 || return 1
+            sleep 0.02
+        done
+        rm "$ACCEPT_FAULTS"
+        elapsed=$(($(sed -n 5p "$ACCEPT_FAULTS.calls") - $(sed -n 1p "$ACCEPT_FAULTS.calls")))
+        echo "errno $error: 5 calls in $elapsed ms"
+        [ $elapsed -ge 150 ] && is_served $1 $newcomer || return 1
+        exec {newcomer}>&-
+    done
+}
+
+# Whatever flags a project has, and on illumos: there unistd.h declares tell, and dprintf and
+# SO_REUSEPORT are missing.
+it_compiles_elsewhere() {
+    mkdir -p "$box/illumos/sys" || return 1
+    printf '%s\n' '#include_next <unistd.h>' 'long tell(int);' >"$box/illumos/unistd.h"
+    printf '%s\n' '#include_next <stdio.h>' '#pragma GCC poison dprintf' >"$box/illumos/stdio.h"
+    printf '%s\n' '#include_next <sys/socket.h>' '#undef SO_REUSEPORT' >"$box/illumos/sys/socket.h"
+    for flags in "-D_XOPEN_SOURCE=600 -D_GNU_SOURCE=1" "-isystem $box/illumos"; do
+        ${CC:-cc} ${CFLAGS:-} $flags -Wall -Wextra -Werror -I. -c examples/$1.c -o "$box/$1.o" ||
+            return 1
+    done
+}
+
+all() {
+    for name in $servers_of_a_port hiredis ticker; do
+        [ -x "$examples/$name" ] || continue
+        check "$name: a bad argument gets a usage line" a_bad_argument_gets_a_usage_line $name
+        check "$name: it compiles elsewhere" it_compiles_elsewhere $name
+    done
+    serve echo
+    for name in $servers_of_a_port; do
+        check "$name: a port in use is told" a_port_in_use_is_told $name
+    done
+
+    ${CC:-cc} -shared -fPIC -o "$box/accept_faults.so" tests/support/accept_faults.c || exit 1
+    export ACCEPT_FAULTS=$box/fault
+    for name in $servers_of_a_port; do
+        export LD_PRELOAD=$box/accept_faults.so ASAN_OPTIONS=verify_asan_link_order=0
+        serve $name
+        unset LD_PRELOAD ASAN_OPTIONS
+        check "$name: a failing accept is tried again after a pause" \
+            a_failing_accept_is_tried_again_after_a_pause $name
+    done
+    unset ACCEPT_FAULTS
 }
 
 ## chat
@@ -153,12 +243,13 @@ chat() {
 
 ## threads
 
+# $1: among how many threads at least.
 threads_share_the_visitors_and_count_them() {
     for _ in $(seq 100); do
         dial visitor && timeout 60 cat <&$visitor && exec {visitor}>&- || return 1
     done >"$box/greetings"
     sort "$box/greetings" | uniq -c | tee "$box/counts"
-    [ "$(grep -c '^thread [0-3]$' "$box/greetings")" = 100 ] && [ "$(wc -l <"$box/counts")" -gt 1 ] ||
+    [ "$(grep -c '^thread [0-3]$' "$box/greetings")" = 100 ] && [ "$(wc -l <"$box/counts")" -ge $1 ] ||
         return 1
     sed 's/ *\([0-9]*\) \(thread .\)/threads: \2 had \1 visitors/' "$box/counts" >"$box/told"
 }
@@ -171,12 +262,19 @@ threads_told_what_the_visitors_saw() {
 
 threads() {
     serve threads 4
-    check "threads: all share the visitors" threads_share_the_visitors_and_count_them
+    check "threads: all share the visitors$1" threads_share_the_visitors_and_count_them $2
     kill -TERM $pid
     wait $pid
     status=$?
-    check "threads: a signal ends all of them" [ $status = 0 ]
-    check "threads: the counts of all come together" threads_told_what_the_visitors_saw
+    check "threads: a signal ends all of them$1" [ $status = 0 ]
+    check "threads: the counts of all come together$1" threads_told_what_the_visitors_saw
+}
+
+threads_without_reuseport() {
+    mkdir "$box/bare" && ${CC:-cc} ${CFLAGS:-} -isystem "$box/illumos" -I. -pthread examples/threads.c \
+        ae.c anet.c -o "$box/bare/threads" || exit 1
+    local examples=$box/bare
+    threads ", without SO_REUSEPORT" 1
 }
 
 ## signals
@@ -273,9 +371,10 @@ it_sets_gets_publishes_and_hears_of_it() {
         printf '%s\n' 'news: "hello"' 'published to 1' | diff - <(tail -n +4 "$box/out" | sort)
 }
 
+# One line of complaint.
 it_fails_and_says() {
     "$examples/hiredis" $port >"$box/out" 2>"$box/err"
-    [ $? = 1 ] && cat "$box/err" && grep -q "$1" "$box/err"
+    [ $? = 1 ] && cat "$box/err" && [ "$(wc -l <"$box/err")" = 1 ] && grep -q "$1" "$box/err"
 }
 
 hiredis() {
@@ -295,11 +394,14 @@ hiredis() {
     check "hiredis: all is well again" it_sets_gets_publishes_and_hears_of_it
     kill -TERM $redis
     wait $redis
-    check "hiredis: a server that is not there is told" it_fails_and_says refused
+    check "hiredis: a server that is not there is told" \
+        it_fails_and_says '^hiredis: cannot connect: .*refused'
 }
 
+all
 chat
-threads
+threads "" 2
+threads_without_reuseport
 signals
 hiredis
 finish

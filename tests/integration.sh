@@ -45,9 +45,45 @@ a_request_may_come_in_pieces() {
     timeout 20 cat <&3 | grep -q '^HTTP/1.1 200 OK'
 }
 
+# With the head of the answer to GET, and nothing after it.
+head_gets_the_head() {
+    curl -s -m 10 -I http://127.0.0.1:$port/ | tr -d '\r' >"$box/head" && cat "$box/head" &&
+        grep -qx 'HTTP/1.1 200 OK' "$box/head" && grep -qx 'Content-Length: 18' "$box/head" || return 1
+    raw 'HEAD /x HTTP/1.1\r\n\r\nHEAD / HTTP/1.0\r\n\r\n' | tr -d '\r' >"$box/heads"
+    cat "$box/heads"
+    grep '^HTTP' "$box/heads" | diff <(printf 'HTTP/1.1 %s\n' '404 Not Found' '200 OK') - &&
+        [ "$(grep -cvE '^(HTTP/1.1 .*|[A-Z][A-Za-z-]*: .*|)$' "$box/heads")" = 0 ]
+}
+
+another_method_is_told_which_are_allowed() {
+    for method in POST DELETE OPTIONS PUT; do
+        raw "$method / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" | tr -d '\r' >"$box/answer"
+        cat "$box/answer"
+        grep -qx 'HTTP/1.1 405 Method Not Allowed' "$box/answer" &&
+            grep -qx 'Allow: GET, HEAD' "$box/answer" &&
+            [ "$(grep -c '^HTTP' "$box/answer")" = 1 ] || return 1
+    done
+}
+
+# The server hangs up after the first answer, however it is said; else the second request is answered.
+close_is_a_word_of_the_header_connection() {
+    for said in 'Connection: close' 'Connection:close' 'connection:\tCLOSE' 'Connection: close, TE' \
+        'Connection: TE , Close' 'Connection: TE\r\nA: b\r\nCONNECTION: ,close ' ; do
+        [ "$(raw "GET / HTTP/1.1\r\n$said\r\n\r\nGET / HTTP/1.0\r\n\r\n" | grep -c '^HTTP')" = 1 ] ||
+            { echo "not heard: $said" && return 1; }
+    done
+    for said in 'Connection: keep-alive' 'Connection: closed' 'Connection: not-close, ' 'X: close' \
+        'X-Connection: close' 'Connection:' 'A: Connection: close'; do
+        [ "$(raw "GET / HTTP/1.1\r\n$said\r\n\r\nGET / HTTP/1.0\r\n\r\n" | grep -c '^HTTP')" = 2 ] ||
+            { echo "heard, but not said: $said" && return 1; }
+    done
+}
+
 what_is_no_request_is_refused() {
     for bad in 'nonsense\r\n\r\n' 'GET /\r\n\r\n' 'GET / HTTP/2.0\r\n\r\n' 'GET x HTTP/1.1\r\n\r\n' \
-        '\r\n\r\n' 'POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc' \
+        '\r\n\r\n' 'get / HTTP/1.1\r\n\r\n' 'GET /\r\n HTTP/1.1\r\n\r\n' \
+        'GET / HTTP/1.1\r\ncontent-length:3\r\n\r\nabc' \
+        'GET / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 3\r\n\r\nabc' \
         'GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'; do
         raw "$bad" | head -1 | grep -q '^HTTP/1.1 400 ' || { echo "$bad" && return 1; }
     done
@@ -113,7 +149,10 @@ the_ticker_ticks() {
 serve http
 status=200 check "http answers GET /" status_of http://127.0.0.1:$port/
 status=404 check "http knows no other page" status_of http://127.0.0.1:$port/other
-status=400 check "http takes nothing but GET" status_of -X POST -d a=b http://127.0.0.1:$port/
+status=405 check "http refuses POST" status_of -X POST -d a=b http://127.0.0.1:$port/
+check "HEAD gets the head" head_gets_the_head
+check "another method is told which are allowed" another_method_is_told_which_are_allowed
+check "close is a word of the header Connection" close_is_a_word_of_the_header_connection
 check "one connection serves several requests" one_connection_serves_several_requests
 check "pipelined requests are answered in order" pipelined_requests_are_answered_in_order
 check "a thousand pipelined requests get a thousand answers" \
