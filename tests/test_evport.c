@@ -366,9 +366,12 @@ TEST(without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_
     assert_int_equal(look(), BATCH);
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) takeByte(pipes[i].out);
     assert_int_equal(slept(), 3 * 1000);
+    aeCreateTimeEvent(loop, 1, onTime, "B", NULL);
+    advanceClock(999);
+    assert_int_equal(slept(), 1000); /* poll counts in milliseconds, rounded up */
     assert_int_equal(slept(), 10 * 1000);
     assert_int_equal(callsOf(WAIT), waits);
-    assertJournal("A");
+    assertJournal("A B");
     mendCalls();
     portEmulationLimit(0);
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) sendByte(pipes[i].in);

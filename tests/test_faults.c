@@ -456,8 +456,11 @@ static void dieIfItFails(CallKind kind, int error, int flags) {
     signal(SIGABRT, writeCounts);
     alarm(30);
     loop = aeCreateEventLoop(SETSIZE); /* no kqueue outlives a fork */
+    Pipe unregistered = newPipe();     /* closed: none of the loop's business */
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
     aeCreateTimeEvent(loop, 10, neverTime, NULL, NULL);
+    shut(unregistered.out);
+    shut(unregistered.in);
     failAll(kind, error);
     int served = aeProcessEvents(loop, flags);
     deleteLoop();

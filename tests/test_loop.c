@@ -129,6 +129,7 @@ static int setUpFrozen(void **state) {
 }
 
 #define FROZEN(name) cmocka_unit_test_setup_teardown(name, setUpFrozen, tearDown)
+#define WITH_INPUT(name) cmocka_unit_test_setup_teardown(name, setUpFrozen, giveInputBack)
 
 static void addFile(int fd, int mask, aeFileProc *proc, void *clientData) {
     assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
@@ -797,9 +798,107 @@ TEST(another_thread_may_touch_a_paused_threads_loop) {
     }
 }
 
-/// aeWait /////////////////////////////////////////////////////////////////////////////////////////
+/// fd 0 ///////////////////////////////////////////////////////////////////////////////////////////
 
 enum { BOTH = AE_READABLE | AE_WRITABLE };
+
+static int usualInput = -1;
+
+/* Lets fd 0 be one end of a socket pair. Returns the other end. */
+static int takeInput(void) {
+    int fds[2];
+    newSocketPair(fds);
+    usualInput = newCopy(STDIN_FILENO, 3);
+    assert_int_equal(dup2(fds[0], STDIN_FILENO), STDIN_FILENO);
+    shut(fds[0]);
+    return fds[1];
+}
+
+/* The one that the program had, also after a test that closed it, or that failed half-way. */
+static int giveInputBack(void **state) {
+    if (usualInput != -1) assert_int_equal(dup2(usualInput, STDIN_FILENO), STDIN_FILENO);
+    usualInput = -1;
+    return tearDown(state);
+}
+
+TEST(fd_0_alone_is_polled_and_served) {
+    int peer = takeInput();
+    addFile(STDIN_FILENO, AE_READABLE, onRead, "zero");
+    assert_int_equal(loop->maxfd, 0);
+    assert_int_equal(aeGetFileEvents(loop, STDIN_FILENO), AE_READABLE);
+    assert_string_equal(aeGetFileClientData(loop, STDIN_FILENO), "zero");
+    assert_int_equal(aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT), 0);
+    sendByte(peer);
+    assert_int_equal(aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT), 1);
+    assert_int_equal(aeProcessEvents(loop, AE_FILE_EVENTS), 1);
+    assert_int_equal(iterate(), 1);
+    assertJournal("zero.read zero.read zero.read");
+}
+
+TEST(fd_0_may_have_a_barrier) {
+    int peer = takeInput();
+    addFile(STDIN_FILENO, AE_READABLE, onRead, "zero");
+    addFile(STDIN_FILENO, AE_WRITABLE, onWrite, "zero");
+    addFile(STDIN_FILENO, AE_BARRIER, NULL, "zero");
+    sendByte(peer);
+    assert_int_equal(look(), 1);
+    assertJournal("zero.write zero.read");
+}
+
+TEST(fd_0_can_be_deleted) {
+    int peer = takeInput();
+    addFile(STDIN_FILENO, BOTH, onEither, "zero");
+    sendByte(peer);
+    aeDeleteFileEvent(loop, STDIN_FILENO, AE_WRITABLE);
+    assert_int_equal(look(), 1);
+    assertJournal("zero:r");
+    aeDeleteFileEvent(loop, STDIN_FILENO, AE_READABLE);
+    assert_int_equal(aeGetFileEvents(loop, STDIN_FILENO), AE_NONE);
+    assert_null(aeGetFileClientData(loop, STDIN_FILENO));
+    assert_int_equal(loop->maxfd, -1);
+    assert_int_equal(look(), 0);
+}
+
+TEST(deleting_a_higher_fd_leaves_fd_0) {
+    int peer = takeInput(), higher = newPipe().out;
+    addFile(STDIN_FILENO, AE_READABLE, onRead, "zero");
+    addFile(higher, AE_READABLE, neverFile, NULL);
+    aeDeleteFileEvent(loop, higher, AE_READABLE);
+    assert_int_equal(loop->maxfd, 0);
+    sendByte(peer);
+    assert_int_equal(look(), 1);
+    assertJournal("zero.read");
+}
+
+TEST(fd_0_closed_under_the_loop_does_not_disturb_the_others) {
+    takeInput();
+    addFile(STDIN_FILENO, BOTH, neverFile, NULL);
+    addFile(newReadyPipe().out, AE_READABLE, onRead, "other");
+    close(STDIN_FILENO);
+    assert_int_equal(look(), 1);
+    assert_int_equal(look(), 1);
+    assertJournal("other.read other.read");
+    aeDeleteFileEvent(loop, STDIN_FILENO, BOTH);
+    assert_int_equal(aeGetFileEvents(loop, STDIN_FILENO), AE_NONE);
+}
+
+TEST(fd_0_closed_is_refused_with_EBADF) {
+    takeInput();
+    close(STDIN_FILENO);
+    assert_int_equal(aeCreateFileEvent(loop, STDIN_FILENO, BOTH, neverFile, NULL), AE_ERR);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(aeWait(STDIN_FILENO, BOTH, 0), -1);
+    assert_int_equal(errno, EBADF);
+}
+
+TEST(aeWait_waits_for_fd_0) {
+    int peer = takeInput();
+    assert_int_equal(aeWait(STDIN_FILENO, AE_READABLE, 0), 0);
+    sendByte(peer);
+    assert_int_equal(aeWait(STDIN_FILENO, AE_READABLE, 0), AE_READABLE);
+}
+
+/// aeWait /////////////////////////////////////////////////////////////////////////////////////////
 
 TEST(aeWait_answers_the_ready_mask) {
     Pipe ready = newReadyPipe(), empty = newPipe();
@@ -1036,6 +1135,13 @@ int main(void) {
         WITH_LOOP(aeStop_may_be_called_from_another_thread),
         WITH_LOOP(loops_in_different_threads_share_nothing),
         WITH_LOOP(another_thread_may_touch_a_paused_threads_loop),
+        WITH_INPUT(fd_0_alone_is_polled_and_served),
+        WITH_INPUT(fd_0_may_have_a_barrier),
+        WITH_INPUT(fd_0_can_be_deleted),
+        WITH_INPUT(deleting_a_higher_fd_leaves_fd_0),
+        WITH_INPUT(fd_0_closed_under_the_loop_does_not_disturb_the_others),
+        WITH_INPUT(fd_0_closed_is_refused_with_EBADF),
+        WITH_INPUT(aeWait_waits_for_fd_0),
         FROZEN(aeWait_answers_the_ready_mask),
         FROZEN(aeWait_answers_0_when_the_time_is_out),
         FROZEN(aeWait_does_not_look_for_what_was_not_asked),

@@ -77,6 +77,8 @@ typedef union {
     max_align_t aligned;
 } BlockHead;
 
+enum { GUARD_BYTES = 16, GUARD = 0x6B };
+
 static atomic_int blocks;
 
 int liveBlocks(void) {
@@ -99,10 +101,11 @@ int liveBlocks(void) {
 
 void *supportMalloc(size_t size) {
     if (fails(MEMORY)) return NULL;
-    BlockHead *head = malloc(sizeof(*head) + size);
+    BlockHead *head = malloc(sizeof(*head) + size + GUARD_BYTES);
     if (!head) return NULL;
     head->size = size;
     memset(head + 1, 0xA5, size);
+    memset((char *)(head + 1) + size, GUARD, GUARD_BYTES);
     MARK_UNDEFINED(head + 1, size);
     blocks++;
     return head + 1;
@@ -120,6 +123,11 @@ void *supportRealloc(void *memory, size_t size) {
 void supportFree(void *memory) {
     if (!memory) return;
     BlockHead *head = (BlockHead *)memory - 1;
+    for (size_t i = 0; i < GUARD_BYTES; i++) {
+        if (((unsigned char *)memory)[head->size + i] == GUARD) continue;
+        fprintf(stderr, "a block of %zu bytes was written to past its end\n", head->size);
+        abort();
+    }
     memset(memory, 0xDB, head->size);
     blocks--;
     free(head);
@@ -510,6 +518,18 @@ void watchWaits(void (*watcher)(long long microseconds)) {
     waitWatcher = watcher;
 }
 
+static atomic_int interruptions;
+
+int interruptedWaits(void) {
+    return interruptions;
+}
+
+/* Returns the result of a wait that was passed on, and counts it if a signal has interrupted it. */
+static int passedOn(int result) {
+    if (result == -1 && errno == EINTR) interruptions++;
+    return result;
+}
+
 /* Counts a wait and takes note of what it asks for. Answers whether it must fail. */
 static bool waitFails(CallKind kind, int room, long long microseconds) {
     if (kind == WAIT && waitWatcher) waitWatcher(microseconds);
@@ -531,7 +551,7 @@ int supportSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
     long long microseconds =
         timeout ? (long long)timeout->tv_sec * 1000000 + timeout->tv_usec : NO_TIMEOUT;
     if (waitFails(WAIT, 0, microseconds)) return -1;
-    if (!frozen) return select(count, readable, writable, failed, timeout);
+    if (!frozen) return passedOn(select(count, readable, writable, failed, timeout));
 
     struct timeval zero = {0, 0};
     int ready = select(count, readable, writable, failed, &zero);
@@ -684,7 +704,7 @@ int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event) 
 int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds) {
     long long microseconds = milliseconds < 0 ? NO_TIMEOUT : milliseconds * 1000LL;
     if (waitFails(WAIT, room, microseconds)) return -1;
-    if (!frozen) return epoll_wait(epfd, events, room, milliseconds);
+    if (!frozen) return passedOn(epoll_wait(epfd, events, room, milliseconds));
 
     int ready = epoll_wait(epfd, events, room, 0);
     return ready ? ready : waitFrozen(microseconds);
@@ -700,7 +720,7 @@ int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
     }
     if (waitFails(WAIT, room, microsecondsOf(timeout))) return -1;
     if (!frozen) {
-        int ready = epoll_pwait2(epfd, events, room, timeout, signals);
+        int ready = passedOn(epoll_pwait2(epfd, events, room, timeout, signals));
         if (ready > 0) MARK_DEFINED(events, (size_t)ready * sizeof(*events));
         return ready;
     }
@@ -722,7 +742,7 @@ int supportKevent(int kq, const struct kevent *changes, unsigned short changeCou
         return kevent(kq, changes, changeCount, events, room, timeout);
     }
     if (waitFails(WAIT, room, microsecondsOf(timeout))) return -1;
-    if (!frozen) return kevent(kq, changes, changeCount, events, room, timeout);
+    if (!frozen) return passedOn(kevent(kq, changes, changeCount, events, room, timeout));
 
     const struct timespec zero = {0, 0};
     int ready = kevent(kq, changes, changeCount, events, room, &zero);
@@ -746,7 +766,7 @@ int supportPortDissociate(int port, int source, uintptr_t object) {
 int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count,
                     struct timespec *timeout) {
     if (waitFails(WAIT, (int)room, microsecondsOf(timeout))) return -1;
-    if (!frozen) return port_getn(port, list, room, count, timeout);
+    if (!frozen) return passedOn(port_getn(port, list, room, count, timeout));
 
     struct timespec zero = {0, 0};
     const unsigned asked = *count;

@@ -15,8 +15,9 @@
 
 /// The allocator of ae.c //////////////////////////////////////////////////////////////////////////
 
-/* It counts the blocks that live, moves each block that it resizes, and fills memory with garbage
- * before use and after. When it fails it leaves errno alone, when it frees it spoils errno: a
+/* It counts the blocks that live, moves each block that it resizes, fills memory with garbage before
+ * use and after, and aborts when it gets back a block past whose end something was written. When it
+ * fails it leaves errno alone, when it frees it spoils errno: a
  * host's allocator may do both. */
 
 void *supportMalloc(size_t size);
@@ -197,6 +198,9 @@ void limitTransfers(size_t limit);
 /* How many were made, failed ones included, since the test began or forgetCalls. */
 int callsOf(CallKind kind);
 void forgetCalls(void);
+
+/* How many waits a real signal has interrupted since the program began. */
+int interruptedWaits(void);
 
 #define NO_TIMEOUT (-1)
 long long lastTimeout(void);   /* of a WAIT or POLL, in microseconds, or NO_TIMEOUT */

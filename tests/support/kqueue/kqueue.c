@@ -27,6 +27,9 @@
  * The queue's own fd is an eventfd, by which a change made in one thread wakes a sleeper in
  * another; of two threads that wait on one queue, one may be woken late.
  *
+ * A change with fflags or data (NOTE_LOWAT and the like) is refused with EINVAL: what they would do
+ * is not emulated, so a program that sets them by mistake is found out.
+ *
  * Not so here: a duplicate of the queue's fd is no queue, and the fd itself is never reported ready
  * to poll(2) or to another queue. A stream socket neither listening nor connected reports EV_EOF
  * (Linux: POLLHUP), a real one nothing. After a shutdown(2) of one's own for writing EV_EOF does
@@ -264,7 +267,7 @@ static int addKnote(struct queue *queue, const struct kevent *change, int fd, in
 /* Answers 0 or an errno. */
 static int applyChange(struct queue *queue, const struct kevent *change) {
     int way = wayOf(change->filter);
-    if (way == -1) return EINVAL;
+    if (way == -1 || change->fflags != 0 || change->data != 0) return EINVAL;
     if (change->ident > INT_MAX) return EBADF;
     int fd = (int)change->ident;
     if (fcntl(fd, F_GETFD) == -1) return EBADF;
