@@ -15,10 +15,10 @@
 
 /// The allocator of ae.c //////////////////////////////////////////////////////////////////////////
 
-/* It counts the blocks that live, moves each block that it resizes, fills memory with garbage before
- * use and after, and aborts when it gets back a block past whose end something was written. When it
- * fails it leaves errno alone, when it frees it spoils errno: a
- * host's allocator may do both. */
+/* It counts the blocks that live, moves each block that it resizes, fills memory with garbage
+ * before use and after, and aborts when it gets back a block past whose end something was written.
+ * When it fails it leaves errno alone, when it frees it spoils errno: a host's allocator may do
+ * both. */
 
 void *supportMalloc(size_t size);
 void *supportRealloc(void *memory, size_t size);
