@@ -73,7 +73,8 @@ struct aeEventLoop;
 /* `mask` is what the fd is ready for. It may hold more than the handler was registered for. */
 typedef void aeFileProc(struct aeEventLoop *eventLoop, int fd, void *clientData, int mask);
 
-/* Answers AE_NOMORE, or in how many milliseconds (from now) to fire again. */
+/* Returns AE_NOMORE, or in how many milliseconds (from now) to fire again. A negative number other
+ * than AE_NOMORE counts as 0: it fires again in the next iteration. */
 typedef int aeTimeProc(struct aeEventLoop *eventLoop, long long id, void *clientData);
 
 /* Called once when a timer has ended, to release its clientData. */
@@ -145,12 +146,15 @@ aeEventLoop *aeCreateEventLoop(int setsize);
  * Not to be called from a handler, hook or finalizer of this loop. NULL is ignored. */
 void aeDeleteEventLoop(aeEventLoop *eventLoop);
 
-/* Makes aeMain return once the present iteration is over. It only sets a flag, so it may be called
- * from a signal handler or another thread; a loop that is waiting notices when the wait ends. */
+/* Makes aeMain return once the present iteration is over; of calls of aeMain within one another,
+ * all of them. It only sets a flag, so it may be called from a signal handler or another thread; a
+ * loop that is waiting notices when the wait ends. aeMain clears the flag when it begins: a call of
+ * aeStop before that is lost. */
 void aeStop(aeEventLoop *eventLoop);
 
 /* Adds the bits of `mask` to what fd is registered for. With AE_READABLE `proc` becomes its read
- * handler, with AE_WRITABLE its write handler, with either `clientData` its one clientData. Events
+ * handler, with AE_WRITABLE its write handler. An fd has one clientData: the latest call sets it
+ * for both handlers. Events
  * are level-triggered: what a handler leaves is reported again. An fd that hangs up or has an
  * error is reported as both readable and writable; but select does not tell the hang-up of an fd
  * that is registered for writing only. A peer that only shuts down its sending side (SHUT_WR) makes
@@ -160,8 +164,9 @@ void aeStop(aeEventLoop *eventLoop);
  * Answers AE_OK, or AE_ERR with nothing changed and errno EBADF (fd is negative or not open),
  * ERANGE (fd >= setsize; under select also fd >= FD_SETSIZE), EINVAL (no proc, or neither
  * AE_READABLE nor AE_WRITABLE for an fd that has neither), ECANCELED (aeDeleteEventLoop has begun),
- * ENOMEM, or what the kernel said: EPERM for a regular file under epoll, ENOSPC (see epoll_ctl(2)),
- * EPIPE (NetBSD: EBADF) for writing to a pipe without a reader under kqueue. */
+ * ENOMEM, or what the kernel said: EPERM for a regular file, a directory, /dev/null or /dev/zero
+ * under epoll, ENOSPC (see epoll_ctl(2)), EPIPE (NetBSD: EBADF) for writing to a pipe without a
+ * reader under kqueue. */
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc, void *clientData);
 
 /* Takes the bits of `mask` from what fd is registered for; AE_WRITABLE takes AE_BARRIER along.
@@ -182,8 +187,9 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd);
  * the timer has ended: when timers are next fired, at the latest by aeDeleteEventLoop. Of the
  * timers that are due, the one with the earliest deadline fires first.
  *
- * Answers the timer's id (0, 1, 2, ... in each loop, never used twice), or AE_ERR with errno EINVAL
- * (no proc), ENOMEM, or ECANCELED (called by a finalizer while aeDeleteEventLoop is under way). */
+ * Returns the timer's id (0, 1, 2, ... in each loop, never used twice), or AE_ERR with errno EINVAL
+ * (no proc), ENOMEM, or ECANCELED (called by a finalizer while aeDeleteEventLoop is under way). A
+ * variable for an id begins as AE_ERR, not as 0, which is an id. */
 long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTimeProc *proc,
                             void *clientData, aeEventFinalizerProc *finalizerProc);
 
@@ -213,7 +219,7 @@ int aeProcessEvents(aeEventLoop *eventLoop, int flags);
  * ENOMEM on failure. */
 int aeWait(int fd, int mask, long long milliseconds);
 
-/* Runs iterations, with both hooks, until aeStop. */
+/* Runs iterations, with both hooks, until aeStop is called, which must not be before this. */
 void aeMain(aeEventLoop *eventLoop);
 
 /* Answers the name of the backend: "epoll", "kqueue", "evport" or "select". */

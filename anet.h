@@ -9,12 +9,13 @@
  * - It answers ANET_OK, or the new fd; when it fails, ANET_ERR. Then errno is that of the system
  *   call that failed, and nothing that the call opened is left open.
  * - `err` is NULL or a buffer of ANET_ERR_LEN bytes. A call that fails writes into it what failed
- *   and why; a call that succeeds leaves it alone.
- * - Every fd it makes is close-on-exec, from birth where the system can do that.
+ *   and why; a call that succeeds leaves it alone, except anetSetSockMarkId where there is no mark.
+ * - Every fd it makes is close-on-exec, atomically where the system can do that.
+ * - A link-local IPv6 address keeps its zone ("fe80::1%eth0") in a text that has room for it.
  * - No pointer but `err` may be NULL.
  *
  * Host names are looked up by getaddrinfo(3), which may block. When a name cannot be resolved,
- * errno is ENOENT (for want of memory ENOMEM; for EAI_SYSTEM, what the system set). A port outside
+ * errno is ENOENT (without memory ENOMEM; for EAI_SYSTEM, what the system set). A port outside
  * of 0..65535 fails with EINVAL.
  *
  * No call keeps any state, so each may be made from any thread.
@@ -66,7 +67,8 @@ int anetTcpNonBlockConnect(char *err, const char *addr, int port);
 int anetTcpNonBlockBestEffortBindConnect(char *err, const char *addr, int port,
                                          const char *source_addr);
 
-/* Writes the first address of `host` into `ipbuf` as text (46 bytes hold any). `flags`:
+/* Writes the first address of `host` into `ipbuf` as text (46 bytes hold any, but for some zones).
+ * `flags`:
  * ANET_IP_ONLY takes literal addresses only and asks no name server; ANET_PREFER_IPV4 or
  * ANET_PREFER_IPV6 asks for that family first and takes the other if there is none (both together
  * mean no preference). A text that does not fit `ipbuf` fails with ENOSPC and writes nothing;
@@ -86,8 +88,8 @@ int anetTcp6Server(char *err, int port, char *bindaddr, int backlog);
 
 /* Listens on the Unix socket `path`, which must not exist (EADDRINUSE), be empty (ENOENT) or be too
  * long for sun_path (ENAMETOOLONG, see unix(7)). A `perm` other than 0 is applied by chmod(2)
- * before anyone can connect; with 0 the umask decides. When a step after the bind fails, the socket
- * file is removed again. */
+ * before a client can connect, and the call fails if it cannot be; with 0 the umask decides. When a
+ * step after the bind fails, the socket file is removed again. */
 int anetUnixServer(char *err, char *path, mode_t perm, int backlog);
 
 /* Accepting ------------------------------------------------------------------------------------ */
@@ -135,7 +137,7 @@ int anetKeepAlive(char *err, int fd, int interval);
 
 /* Marks the packets of the socket with `id` for the firewall or the routing: SO_MARK on Linux
  * (needs CAP_NET_ADMIN, see socket(7)), SO_USER_COOKIE on FreeBSD, SO_RTABLE on OpenBSD. Other
- * systems cannot: there it writes so into `err` and answers ANET_OK. */
+ * systems cannot: there it writes so into `err` and returns ANET_OK. */
 int anetSetSockMarkId(char *err, int fd, uint32_t id);
 
 /* Answers the pending error of a socket (SO_ERROR, see socket(7)), 0 if none, and thereby clears
@@ -162,8 +164,9 @@ int anetFormatFdAddr(int fd, char *buf, size_t buf_len, int remote);
 /* Pipes ---------------------------------------------------------------------------------------- */
 
 /* Opens a pipe: fds[0] reads, fds[1] writes. The flags of each end may hold O_NONBLOCK and
- * O_CLOEXEC; any other fails with EINVAL. Both ends are close-on-exec, asked or not; each is
- * non-blocking only if its flags say so. Answers 0, or -1 and leaves `fds` alone. See pipe(2). */
+ * O_CLOEXEC; any other, O_DIRECT too, fails with EINVAL. Both ends are close-on-exec, asked or not;
+ * each is non-blocking only if its flags say so. Answers 0, or -1 and leaves `fds` alone. See
+ * pipe(2). */
 int anetPipe(int fds[2], int read_flags, int write_flags);
 
 /* Answers 1 if `filepath` names a FIFO (links are followed, see stat(2)), else 0. */

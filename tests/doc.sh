@@ -19,6 +19,12 @@ the_page_has_no_fault_of_form() {
     [ ! -s "$box/said" ]
 }
 
+every_error_has_brackets_of_its_own() {
+    mandoc -Tascii "$1" | sed 's/.\x08//g' | grep -nE '\[E[A-Z]+[^]]*\[' >"$box/said"
+    cat "$box/said"
+    [ ! -s "$box/said" ]
+}
+
 # A prototype that differs from the header's does not compile after it.
 the_synopsis_is_the_header() {
     awk '
@@ -99,6 +105,8 @@ cp ae.h anet.h "$box/include/"
 for page in ae anet; do
     if command -v mandoc >/dev/null && command -v groff >/dev/null; then
         check "$page.3 has no fault of form" the_page_has_no_fault_of_form doc/$page.3
+        check "$page.3: every error has brackets of its own" \
+            every_error_has_brackets_of_its_own doc/$page.3
     else
         leave_out "$page.3 has no fault of form" "there is no mandoc or groff"
     fi

@@ -116,6 +116,17 @@ TEST(a_regular_file_is_refused_with_EPERM_under_epoll) {
     assert_int_equal(loop->maxfd, -1);
 }
 
+TEST(what_is_always_ready_is_refused_with_EPERM_under_epoll) {
+    static const char *const paths[] = {"/dev/null", "/dev/zero", "/"};
+    if (!backendIs("epoll")) SKIP("others take them");
+    for (int i = 0; i < 3; i++) {
+        int fd = open(paths[i], O_RDONLY);
+        assert_true(fd != -1);
+        assertRefused(fd, AE_READABLE, EPERM);
+        close(fd);
+    }
+}
+
 TEST(a_regular_file_is_always_ready_under_select) {
     if (!backendIs("select")) SKIP("what other kernels say of regular files differs");
     add(newRegularFile(), BOTH, onEither, "A");
@@ -2032,6 +2043,7 @@ int main(void) {
         WITH_LOOP(no_slots_are_made_for_a_number_that_is_not_open),
         WITH_LOOP(a_closed_fd_is_refused_with_EBADF_inside_the_call),
         WITH_LOOP(a_regular_file_is_refused_with_EPERM_under_epoll),
+        WITH_LOOP(what_is_always_ready_is_refused_with_EPERM_under_epoll),
         WITH_LOOP(a_regular_file_is_always_ready_under_select),
         WITH_LOOP(a_refused_addition_leaves_the_registration_as_it_was),
         WITH_LOOP(a_refused_change_of_a_registered_bit_leaves_its_handler),

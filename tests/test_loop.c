@@ -665,6 +665,21 @@ TEST(aeMain_clears_stop_first) {
     assertJournal("B");
 }
 
+static int runNested(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    addTimer(10, stopNow, "inner");
+    aeMain(el);
+    journal("between");
+    return AE_NOMORE;
+}
+
+TEST(one_aeStop_ends_all_nested_calls_of_aeMain) {
+    addTimer(10, runNested, "outer");
+    addTimer(1000, neverTime, NULL);
+    aeMain(loop);
+    assertJournal("outer inner between");
+}
+
 static void stopOnRead(aeEventLoop *el, int fd, void *name, int mask) {
     onRead(el, fd, name, mask);
     aeStop(el);
@@ -1129,6 +1144,7 @@ int main(void) {
         WITH_LOOP(aeStop_in_a_signal_handler_is_heeded_after_the_iteration),
         FROZEN(aeMain_runs_iterations_with_both_hooks_until_aeStop),
         FROZEN(aeMain_clears_stop_first),
+        FROZEN(one_aeStop_ends_all_nested_calls_of_aeMain),
         FROZEN(aeStop_lets_the_iteration_finish),
         FROZEN(aeStop_in_the_before_sleep_hook_ends_aeMain_after_the_iteration),
         FROZEN(aeProcessEvents_does_not_look_at_stop),
