@@ -714,6 +714,19 @@ TEST(a_zone_without_a_name_is_a_number) {
 #endif
 }
 
+TEST(the_longest_address_has_room_for_its_zone) {
+#ifdef __linux__
+    char longest[] = "febf:1111:2222:3333:4444:5555:6666:7777%4000000000", ip[64];
+    assert_int_equal(anetResolve(err, longest, ip, sizeof ip, ANET_IP_ONLY), ANET_OK);
+    assert_string_equal(ip, longest);
+    *strchr(longest, '%') = '\0';
+    assert_string_equal(resolved("febf:1111:2222:3333:4444:5555:6666:7777%4000000000", 0), longest);
+#else
+    print_message("[ reason   ] only of Linux it is known that it takes such a zone\n");
+    skip();
+#endif
+}
+
 TEST(a_zone_that_does_not_fit_the_buffer_is_left_out) {
     char zone[IF_NAMESIZE], address[64], ip[64];
     size_t len;
@@ -1857,6 +1870,7 @@ int main(void) {
         T(a_literal_address_resolves_to_itself),
         T(a_link_local_address_resolves_to_itself_with_its_zone),
         T(a_zone_without_a_name_is_a_number),
+        T(the_longest_address_has_room_for_its_zone),
         T(a_zone_that_does_not_fit_the_buffer_is_left_out),
         T(a_name_resolves_to_its_first_address),
         T(ip_only_takes_no_name),
