@@ -6,7 +6,7 @@
  *
  * What holds for every call, unless its comment says otherwise:
  *
- * - It answers ANET_OK, or the new fd; when it fails, ANET_ERR. Then errno is that of the system
+ * - It returns ANET_OK, or the new fd; when it fails, ANET_ERR. Then errno is that of the system
  *   call that failed, and nothing that the call opened is left open.
  * - `err` is NULL or a buffer of ANET_ERR_LEN bytes. A call that fails writes into it what failed
  *   and why; a call that succeeds leaves it alone, except anetSetSockMarkId where there is no mark.
@@ -56,7 +56,7 @@ extern "C" {
 
 /* Connecting ----------------------------------------------------------------------------------- */
 
-/* Starts a TCP connection to `addr`, a name or a literal address, and answers a non-blocking fd.
+/* Starts a TCP connection to `addr`, a name or a literal address, and returns a non-blocking fd.
  * The connection may still be under way (EINPROGRESS, see connect(2)): wait until the fd is
  * writable, then ask anetGetError how it ended. Each address of the name is tried until one does
  * not fail at once; the error told is that of the last one. The socket has SO_REUSEADDR. */
@@ -94,7 +94,7 @@ int anetUnixServer(char *err, char *path, mode_t perm, int backlog);
 
 /* Accepting ------------------------------------------------------------------------------------ */
 
-/* Accept one connection and answer its fd, non-blocking. EINTR is retried; any other failure leaves
+/* Accept one connection and return its fd, non-blocking. EINTR is retried; any other failure leaves
  * errno as accept(2) set it (EAGAIN when a non-blocking `serversock` has none waiting).
  *
  * The TCP form also writes the peer's address into `ip` and its port into `port`. Both may be NULL,
@@ -103,7 +103,7 @@ int anetUnixServer(char *err, char *path, mode_t perm, int backlog);
 int anetTcpAccept(char *err, int serversock, char *ip, size_t ip_len, int *port);
 int anetUnixAccept(char *err, int serversock);
 
-/* Answers 1 when `err`, the errno of a failed accept, says that only that one connection was lost
+/* Returns 1 when `err`, the errno of a failed accept, says that only that one connection was lost
  * and the next may be accepted at once: ECONNABORTED, and on Linux the pending network errors that
  * accept(2) lists (ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP,
  * ENETUNREACH). Otherwise 0. */
@@ -129,10 +129,10 @@ int anetSendTimeout(char *err, int fd, long long ms);
 int anetRecvTimeout(char *err, int fd, long long ms);
 
 /* Lets TCP probe a silent peer: after `interval` seconds, then every `interval` / 3 seconds, at
- * least 1, and takes it for lost when 3 probes go unanswered. See tcp(7). An interval below 1 fails
- * with EINVAL, as does one above what the system takes (32767 on Linux). Solaris knows no time
- * below 10 seconds and gets 10; OpenBSD sets these times for the whole system and just starts. When
- * the call fails, SO_KEEPALIVE is as it was. */
+ * least 1, and takes it for lost when 3 probes bring no reply. See tcp(7). An interval below 1
+ * fails with EINVAL, as does one above what the system takes (32767 on Linux). Solaris knows no
+ * time below 10 seconds and gets 10; OpenBSD sets these times for the whole system and just starts.
+ * When the call fails, SO_KEEPALIVE is as it was. */
 int anetKeepAlive(char *err, int fd, int interval);
 
 /* Marks the packets of the socket with `id` for the firewall or the routing: SO_MARK on Linux
@@ -140,7 +140,7 @@ int anetKeepAlive(char *err, int fd, int interval);
  * systems cannot: there it writes so into `err` and returns ANET_OK. */
 int anetSetSockMarkId(char *err, int fd, uint32_t id);
 
-/* Answers the pending error of a socket (SO_ERROR, see socket(7)), 0 if none, and thereby clears
+/* Returns the pending error of a socket (SO_ERROR, see socket(7)), 0 if none, and thereby clears
  * it; when that cannot be asked, the errno that says why. */
 int anetGetError(int fd);
 
@@ -149,27 +149,27 @@ int anetGetError(int fd);
 /* Writes address and port of the socket's other end (`remote` not 0) or of its own (0), see
  * getpeername(2) and getsockname(2). A Unix socket gives "/unixsocket" and port 0. Both `ip` and
  * `port` may be NULL, as `ip_len` may be 0, when not wanted. When it fails, `ip` is "?", the port
- * is 0, and the answer -1. A text that does not fit `ip` (46 bytes hold any) fails with ENOSPC. */
+ * is 0, and it returns -1. A text that does not fit `ip` (46 bytes hold any) fails with ENOSPC. */
 int anetFdToString(int fd, char *ip, size_t ip_len, int *port, int remote);
 
-/* Writes `ip:port` into `fmt`, or `[ip]:port` when `ip` holds a colon. Writes and answers as
+/* Writes `ip:port` into `fmt`, or `[ip]:port` when `ip` holds a colon. Writes and returns as
  * snprintf(3): never more than `fmt_len` bytes, and the length that the whole text has. `fmt` may
  * be NULL when `fmt_len` is 0. */
 int anetFormatAddr(char *fmt, size_t fmt_len, char *ip, int port);
 
 /* Writes the address of one end of `fd`, chosen as for anetFdToString, in the form and with the
- * answer of anetFormatAddr; "?:0" when there is none. */
+ * result of anetFormatAddr; "?:0" when there is none. */
 int anetFormatFdAddr(int fd, char *buf, size_t buf_len, int remote);
 
 /* Pipes ---------------------------------------------------------------------------------------- */
 
 /* Opens a pipe: fds[0] reads, fds[1] writes. The flags of each end may hold O_NONBLOCK and
  * O_CLOEXEC; any other, O_DIRECT too, fails with EINVAL. Both ends are close-on-exec, asked or not;
- * each is non-blocking only if its flags say so. Answers 0, or -1 and leaves `fds` alone. See
+ * each is non-blocking only if its flags say so. Returns 0, or -1 and leaves `fds` alone. See
  * pipe(2). */
 int anetPipe(int fds[2], int read_flags, int write_flags);
 
-/* Answers 1 if `filepath` names a FIFO (links are followed, see stat(2)), else 0. */
+/* Returns 1 if `filepath` names a FIFO (links are followed, see stat(2)), else 0. */
 int anetIsFifo(char *filepath);
 
 #ifdef __cplusplus

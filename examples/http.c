@@ -112,7 +112,7 @@ static const Answer *judge(const char *head, int *isHead, int *isLast) {
     return strcmp(target, "/") == 0 ? &hello : &notFound;
 }
 
-/* Answers as many requests as are complete and as `out` has room for. Tells whether any was. */
+/* Answers as many requests as are complete and as `out` has room for. Returns whether any was. */
 static int answerRequests(Connection *c) {
     char *head = c->in;
     head[c->inLength] = '\0';
@@ -134,7 +134,7 @@ static int answerRequests(Connection *c) {
     return c->outEnd > 0;
 }
 
-/* Reads or writes once. Tells whether the connection is still of use. */
+/* Reads or writes once. Returns whether the connection is still of use. */
 static int transfer(Connection *c) {
     char *end = c->in + c->inLength;
     int isRead = c->outEnd == 0;
