@@ -1656,6 +1656,37 @@ TEST(an_end_without_an_address_is_a_question_mark) {
     assert_int_equal(anetFdToString(fd, NULL, 0, NULL, 0), -1);
 }
 
+TEST(an_address_that_the_system_does_not_tell_is_a_question_mark) {
+    requireInjection();
+    int server = serve(), client = join(loopback, server), again, accepted, port, remote, result;
+    char ip[46];
+    for (remote = 0; remote < 2; remote++) {
+        repair();
+        anetFdToString(client, ip, sizeof ip, &port, remote);
+        tellNoAddress(); /* the one before is still on the stack */
+        result = anetFdToString(client, ip, sizeof ip, &port, remote);
+        assert_int_equal(result, -1);
+        assert_int_equal(errno, EAFNOSUPPORT);
+        assert_string_equal(ip, "?");
+        assert_int_equal(port, 0);
+    }
+    repair();
+    again = join(loopback, server);
+    waitFor(server, POLLIN);
+    accepted = anetTcpAccept(err, server, ip, sizeof ip, &port);
+    tellNoAddress();
+    result = anetTcpAccept(err, server, ip, sizeof ip, &port);
+    assert_true(result >= 0);
+    assert_string_equal(ip, "?");
+    assert_int_equal(port, 0);
+    repair();
+    close(result);
+    close(accepted);
+    close(again);
+    close(client);
+    close(server);
+}
+
 TEST(a_family_without_a_text_is_a_question_mark) {
 #if defined(AF_NETLINK)
     int fd = socket(AF_NETLINK, SOCK_RAW, 0), port = -1;
@@ -1933,6 +1964,7 @@ int main(void) {
         T(a_link_local_address_keeps_its_zone_wherever_it_is_told),
         T(a_unix_socket_has_no_address_but_unixsocket),
         T(an_end_without_an_address_is_a_question_mark),
+        T(an_address_that_the_system_does_not_tell_is_a_question_mark),
         T(a_family_without_a_text_is_a_question_mark),
         T(an_address_is_never_cut_and_no_buffer_overrun),
         T(ip_and_port_of_an_end_need_not_be_asked_for),

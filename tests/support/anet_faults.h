@@ -9,10 +9,11 @@
  *     failCall(ANY_CALL, n, EIO);             the n-th of all calls fails
  *     spoilErrno();                           cleaning up (close, unlink, freeaddrinfo) sets errno
  *     connectAtOnce();                        connect waits until the connection is made
- *     repair();                               all that is over
- *     nameHas("a.test", "::1", "127.0.0.1");  getaddrinfo knows a.test, by these addresses
- *     nameHas("a.test", "?", NULL);           an address of a family that nobody knows
- *     nameFails("a.test", EAI_MEMORY);        getaddrinfo fails for a.test
+ *     tellNoAddress();                        accept, getpeername, getsockname succeed, but write
+ * none repair();                               all that is over nameHas("a.test", "::1",
+ * "127.0.0.1");  getaddrinfo knows a.test, by these addresses nameHas("a.test", "?", NULL); an
+ * address of a family that nobody knows nameFails("a.test", EAI_MEMORY);        getaddrinfo fails
+ * for a.test
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -48,7 +49,7 @@ static struct {
 } faults[8];
 
 static struct {
-    int armed, struck, spoil, atOnce;
+    int armed, struck, spoil, atOnce, silent;
     int cloexecByFcntl, listens; /* calls since the last repair */
 } injected;
 
@@ -82,6 +83,10 @@ static void spoilErrno(void) {
 
 static void connectAtOnce(void) {
     injected.atOnce = 1;
+}
+
+static void tellNoAddress(void) {
+    injected.silent = 1;
 }
 
 static void nameHas(const char *name, const char *first, const char *second) {
@@ -144,8 +149,24 @@ FAULTY(paccept, (int fd, struct sockaddr *peer, socklen_t *len, const sigset_t *
 FAULTY(socket, (int family, int type, int protocol), (family, type, protocol))
 #endif
 FAULTY(bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
-FAULTY(accept, (int fd, struct sockaddr *peer, socklen_t *len), (fd, peer, len))
-FAULTY(accept4, (int fd, struct sockaddr *peer, socklen_t *len, int flags), (fd, peer, len, flags))
+/* As macOS does for a connection that has been reset already. */
+#define QUIET(name, parameters, arguments, quietArguments) \
+    int faulty_##name parameters __asm__(#name);           \
+    int faulty_##name parameters {                         \
+        static int(*real) parameters;                      \
+        REAL(real, #name);                                 \
+        if (strikes(#name)) return -1;                     \
+        if (!injected.silent) return real arguments;       \
+        *len = 0;                                          \
+        return quietArguments;                             \
+    }
+
+QUIET(accept, (int fd, struct sockaddr *peer, socklen_t *len), (fd, peer, len),
+      real(fd, NULL, NULL))
+QUIET(accept4, (int fd, struct sockaddr *peer, socklen_t *len, int flags), (fd, peer, len, flags),
+      real(fd, NULL, NULL, flags))
+QUIET(getpeername, (int fd, struct sockaddr *at, socklen_t *len), (fd, at, len), 0)
+QUIET(getsockname, (int fd, struct sockaddr *at, socklen_t *len), (fd, at, len), 0)
 FAULTY(setsockopt, (int fd, int level, int option, const void *value, socklen_t len),
        (fd, level, option, value, len))
 FAULTY(chmod, (const char *path, mode_t mode), (path, mode))
