@@ -165,16 +165,17 @@ one_of_the_two_headers_of_redis_is_not_enough() {
 }
 
 # A header of that name that is not Redis's: it does not compile without others of its project.
-foreign_header() {
-    echo 'typedef struct { Stamp stamp; } Foreign;' >"$1"
+foreign_headers() {
+    for name in "$@"; do echo 'typedef struct { Stamp stamp; } Foreign;' >"$name"; done
 }
 
 # Whichever of Redis's names a project has for a header of its own, beside the files or on the path.
 a_foreign_header_is_not_looked_at() {
-    for name in monotonic.h zmalloc.h redisassert.h; do
-        folder ae.h ae.c ae_epoll.c tests/embedding/server.c && foreign_header $name &&
+    for names in monotonic.h zmalloc.h redisassert.h "monotonic.h zmalloc.h" \
+        "monotonic.h redisassert.h"; do
+        folder ae.h ae.c ae_epoll.c tests/embedding/server.c && foreign_headers $names &&
             $cc $flags server.c ae.c -o server && ./server || return 1
-        folder tests/embedding/server.c && foreign_header $name && mkdir ae &&
+        folder tests/embedding/server.c && foreign_headers $names && mkdir ae &&
             cp "$root/ae.h" "$root/ae.c" "$root/ae_epoll.c" ae &&
             $cc $flags -I. -Iae server.c ae/ae.c -o server && ./server || return 1
     done
@@ -182,16 +183,16 @@ a_foreign_header_is_not_looked_at() {
 
 AE_STANDALONE_keeps_all_headers_of_redis_out() {
     folder ae.h ae.c ae_epoll.c tests/embedding/server.c || return 1
-    for name in monotonic.h zmalloc.h redisassert.h; do foreign_header $name; done
+    foreign_headers monotonic.h zmalloc.h redisassert.h
     $cc $flags -DAE_STANDALONE server.c ae.c -o server && ./server
 }
 
 # The library is there, and the header in a system folder, as make install leaves them.
 an_installed_ae_h_looks_at_no_foreign_header() {
     folder tests/embedding/server.c && mkdir include || return 1
-    (cd "$root" && ${MAKE:-make} libae.a) && cp "$root/ae.h" include/ && foreign_header monotonic.h &&
+    (cd "$root" && ${MAKE:-make} libae.a) && cp "$root/ae.h" include/ && foreign_headers monotonic.h &&
         $cc $flags -I. -isystem include server.c "$root/libae.a" -o server && ./server || return 1
-    for name in zmalloc.h redisassert.h; do foreign_header $name; done
+    foreign_headers zmalloc.h redisassert.h
     $cc $flags -DAE_STANDALONE -I. -isystem include server.c "$root/libae.a" -o server && ./server
 }
 
