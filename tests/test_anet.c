@@ -132,9 +132,12 @@ static void requireIpv6(void) {
 
 static void enterLinkLocalNetwork(void) {
 #ifdef CLONE_NEWNET
+    /* An address can be used when it has a route, which the kernel makes a little later. */
     static const char setUp[] =
-        "exec >/dev/null 2>&1; ip link set lo up &&"
-        "ip addr add fe80::1/64 dev lo && ip addr add " SECOND_IPV6 "/64 dev lo nodad";
+        "exec >/dev/null 2>&1; ip link set lo up;"
+        "for address in fe80::1 " SECOND_IPV6 "; do ip addr add $address/64 dev lo nodad || exit 1;"
+        "for _ in $(seq 2000); do ip -6 route show table local | grep -q \"^local $address \" &&"
+        "    continue 2; sleep 0.01; done; exit 1; done";
     usualNetwork = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (usualNetwork != -1 && unshare(CLONE_NEWNET) == 0) {
         if (system(setUp) == 0) return;
