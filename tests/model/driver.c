@@ -196,9 +196,9 @@ int readinessOf(int fd, int mask) {
         return (found & (POLLIN | POLLHUP | POLLERR) ? mask & AE_READABLE : 0) |
                (found & (POLLOUT | POLLERR) ? mask & AE_WRITABLE : 0);
     }
-    if (ON_NETBSD && backendIs("kqueue") && !(mask & AE_READABLE) && !(found & POLLOUT) &&
+    if (ON_NETBSD && backendIs("kqueue") && mask & AE_WRITABLE && !(found & POLLOUT) &&
         isPipeWithoutReader(fd))
-        return AE_NONE;
+        return mask & AE_READABLE; /* the writing side, which reports for itself, is silent */
     return readinessAsked(fd, mask);
 }
 
