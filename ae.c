@@ -481,7 +481,7 @@ typedef struct {
 typedef struct Tree {
     Node nodes[TOP + 1];
     struct Tree *parent; /* NULL for the highest */
-    struct Tree *right;  /* above the blocks: the next one on the same level */
+    struct Tree *right;  /* above the blocks: the next one at the same height */
     uint32_t place;      /* the node of the parent that is a copy of the top */
 } Tree;
 
@@ -630,14 +630,15 @@ static void splitIndex(struct aeTimers *timers) {
 
 static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLeaf) {
     tree->parent = parent;
+    tree->right = NULL;
     tree->place = place;
     for (uint32_t n = 0; n < WIDTH; n++)
         tree->nodes[n] = (Node){inPlace(NEVER, n), firstLeaf + n, 0};
     for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
 }
 
-/* Returns the parent for the tree beside `left`, or NULL if there is no memory for it. Whatever is
- * made is linked, so that the next attempt finds it. */
+/* Returns the parent for the next tree to the right of `left`, NULL without memory. What was made
+ * by then serves the next attempt. */
 static Tree *parentBeside(Tree *left) {
     Tree *parent = left->parent, *above = NULL;
     if (parent && left->place + 1 < WIDTH) return parent;
@@ -646,15 +647,14 @@ static Tree *parentBeside(Tree *left) {
 
     Tree *tree = allocate(sizeof(*tree));
     if (!tree) return NULL;
-    tree->right = NULL;
     initTree(tree, above, parent ? (parent->place + 1) % WIDTH : 0, 0);
     if (parent) {
         parent->right = tree;
-        return tree;
+    } else { /* `left` was the highest, and becomes the first child */
+        left->parent = tree;
+        tree->nodes[0] = left->nodes[TOP];
+        for (uint32_t n = 0; n < TOP; n = parentOf(n)) decide(tree->nodes, n);
     }
-    left->parent = tree; /* `left` was the highest, and becomes the first child of a new root */
-    tree->nodes[0] = left->nodes[TOP];
-    for (uint32_t n = 0; n < TOP; n = parentOf(n)) decide(tree->nodes, n);
     return tree;
 }
 
@@ -703,14 +703,12 @@ SELDOM int addBlock(struct aeTimers *timers) {
 
 static void freeTimers(struct aeTimers *timers) {
     if (!timers) return;
-    Tree *level = timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
-    while (level) {
-        Tree *tree = level;
-        level = level->parent;
-        while (tree) {
-            Tree *right = tree->right;
+    Tree *tree = timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
+    for (Tree *above, *right; tree; tree = above) { /* the leftmost of each height */
+        above = tree->parent;
+        for (; tree; tree = right) {
+            right = tree->right;
             release(tree);
-            tree = right;
         }
     }
     for (uint32_t number = 0; number < timers->blocks; number += CHUNK)

@@ -155,6 +155,28 @@ TEST(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing) {
     assertLoopWorks(loop);
 }
 
+/* Tries to create a timer while the nth allocation of each attempt fails. */
+static bool failsToCreate(int n, int attempts) {
+    while (attempts-- > 0) {
+        failNth(MEMORY, n, 0);
+        if (aeCreateTimeEvent(loop, 10, neverTime, NULL, NULL) != AE_ERR) return false;
+    }
+    return true;
+}
+
+/* Where the loop keeps what it has allocated before the failure, the next attempt uses it. That is
+ * most of all where it grows by more than one level at once. */
+TEST(attempts_to_create_a_timer_that_go_on_failing_do_not_go_on_taking_memory) {
+    for (int created = 0; created <= 64 * 64 * 64; created++) {
+        for (int n = 1; n <= 3 && failsToCreate(n, 5); n++) {
+            int blocks = liveBlocks();
+            if (failsToCreate(n, 5)) assert_int_equal(liveBlocks(), blocks);
+        }
+        mendCalls();
+        while (loop->timeEventNextId <= created) failsToCreate(0, 1);
+    }
+}
+
 TEST(a_timer_that_replaces_a_deleted_one_needs_no_memory) {
     int fired = 0;
     long long id = aeCreateTimeEvent(loop, 10, countTime, &fired, NULL);
@@ -542,6 +564,7 @@ int main(void) {
         FROZEN(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing),
         FROZEN(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing),
         FROZEN(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing),
+        FROZEN(attempts_to_create_a_timer_that_go_on_failing_do_not_go_on_taking_memory),
         FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
         FROZEN(creating_a_timer_that_fails_again_takes_no_more_memory),
         FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),

@@ -66,6 +66,24 @@ static const char *checkTree(const struct aeTimers *timers, const Tree *tree) {
     return NULL;
 }
 
+/* The first one above the blocks, NULL if there is none. */
+static const Tree *firstTree(const struct aeTimers *timers) {
+    return timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
+}
+
+/* Above `count` trees, from left to right, there is one for each 64 of them, and at most one more,
+ * which was made for a block that memory did not suffice for. */
+static const char *checkHeight(const struct aeTimers *timers, const Tree *tree, uint32_t count) {
+    uint32_t place = 0, least = (count + WIDTH - 1) / WIDTH;
+    const char *wrong = NULL;
+    for (count = 0; tree && !wrong; tree = tree->right, count++) {
+        HOLDS(tree->place == place++ % WIDTH);
+        wrong = checkTree(timers, tree);
+    }
+    HOLDS(wrong || (count >= least && count <= least + 1));
+    return wrong;
+}
+
 static const char *checkTrees(const struct aeTimers *timers) {
     const char *wrong = NULL;
     int highest = 0;
@@ -75,12 +93,11 @@ static const char *checkTrees(const struct aeTimers *timers) {
         if (!tree->parent) highest++;
         wrong = checkTree(timers, tree);
     }
-    const Tree *level = timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
-    for (; level && !wrong; level = level->parent) {
-        for (const Tree *tree = level; tree && !wrong; tree = tree->right) {
-            if (!tree->parent) highest++;
-            wrong = checkTree(timers, tree);
-        }
+    uint32_t count = timers->blocks;
+    for (const Tree *first = firstTree(timers); first && !wrong; first = first->parent) {
+        if (!first->parent) highest++;
+        wrong = checkHeight(timers, first, count);
+        count = (count + WIDTH - 1) / WIDTH;
     }
     HOLDS(wrong || highest == (timers->blocks > 0));
     return wrong;
