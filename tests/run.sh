@@ -112,6 +112,15 @@ for backend in ${model:+$backends}; do
     run build/$backend/model run 3000
 done
 
+# And with blocks of timers so small that these programs fill many of them.
+case ${model:+$backends} in
+epoll*)
+    ${MAKE:-make} -f tests/Makefile BACKEND=epoll model-small || exit 1
+    run build/epoll/model_small replay tests/corpus
+    run build/epoll/model_small run 3000
+    ;;
+esac
+
 [ -z "$pattern" ] || $matched || failed="$failed
 test: no test is named $pattern"
 

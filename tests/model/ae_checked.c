@@ -1,11 +1,16 @@
-/* ae.c, and a check of the invariants that it states at the head of "File events" and of "Time
- * events".
+/* ae.c or a variant of it, and a check of the invariants that it states at the head of "File
+ * events" and of "Time events".
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
-#include "../../ae.c"
+#ifndef AE_SOURCE
+#define AE_SOURCE "../../ae.c"
+#endif
+#include AE_SOURCE
 
 #include "tests/model/ae_checked.h"
+
+#include <stdbool.h>
 
 /* The expression itself says what is wrong. */
 #define HOLDS(expression) \
@@ -164,7 +169,60 @@ static const char *checkTimers(const aeEventLoop *eventLoop) {
     return wrong ? wrong : checkLeaves(eventLoop, found);
 }
 
+/// What was reached ///////////////////////////////////////////////////////////////////////////////
+
+static Reached reached;
+
+const Reached *aeReached(void) {
+    return &reached;
+}
+
+/* How many of a block's index entries belong to leaves that are older than the block. */
+static unsigned long movedEntries(const struct aeTimers *timers, uint32_t number) {
+    unsigned long moved = 0;
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        uint32_t leaf = blockAt(timers, number)->buckets[i];
+        for (; leaf; leaf = nodeOf(timers, leaf)->next) moved += leaf < number * WIDTH;
+    }
+    return moved;
+}
+
+/* Adds what the loop has come to since the last call. Blocks and trees stay until it is deleted. */
+static void countReached(const struct aeTimers *timers) {
+    static uint32_t blocks;
+    static unsigned long trees, highTrees;
+    static uint64_t fullMicrosecond;
+    if (timers->blocks < blocks || timers->blocks == 0) { /* another loop */
+        blocks = 0;
+        trees = highTrees = 0;
+        fullMicrosecond = 0;
+    }
+    for (; blocks < timers->blocks; blocks++) {
+        if (blocks == 0) continue;
+        reached.splits++;
+        reached.chunks += blocks % CHUNK == 0;
+        reached.moves += movedEntries(timers, blocks);
+    }
+    unsigned long treesNow = 0, highTreesNow = 0;
+    for (const Tree *first = firstTree(timers); first; first = first->parent) {
+        for (const Tree *tree = first; tree; tree = tree->right) {
+            treesNow++;
+            highTreesNow += first != firstTree(timers);
+        }
+    }
+    reached.trees += treesNow - trees;
+    reached.highTrees += highTreesNow - highTrees;
+    trees = treesNow;
+    highTrees = highTreesNow;
+    if (timers->passEnd % TICKS == TICKS - 1 && timers->passEnd != fullMicrosecond) {
+        fullMicrosecond = timers->passEnd;
+        reached.fullMicroseconds++;
+    }
+}
+
 const char *aeCheck(const aeEventLoop *eventLoop) {
     const char *wrong = checkFiles(eventLoop);
-    return wrong ? wrong : checkTimers(eventLoop);
+    if (!wrong) wrong = checkTimers(eventLoop);
+    if (!wrong) countReached(eventLoop->timers);
+    return wrong;
 }

@@ -252,7 +252,7 @@ static int lowestFreeFd(void) {
 
 /* A program's timers have each their own clientData, by their id. */
 static char fileData[8], timerData[1 << 16];
-enum { MOST_TIMERS = 400 };
+enum { MOST_TIMERS = 1500 };
 
 /* All that can be seen of the loop from outside, and what it must hold inside. */
 static void compare(void) {
@@ -489,19 +489,32 @@ static void createTimerFailing(const Operation *operation) {
     injectInto(operation, MEMORY, 1 + operation->a % 5, ENOMEM, createTimer);
 }
 
+static void deleteOneTimer(long long id) {
+    int result = aeDeleteTimeEvent(loop, id), error = errno;
+    trace("aeDeleteTimeEvent(loop, %lld); /* %d */", id, result);
+    modelDeletedTimer(id, result, error);
+}
+
+/* Ids that come and go, so that timers that stay have ids far from each other. */
+static void turnTimersOver(int count) {
+    for (int i = 0; i < count; i++) {
+        long long id = modelNextId();
+        createOneTimer(1000, 0);
+        if (i % 16 && modelNextId() > id) deleteOneTimer(id);
+    }
+}
+
 static void createTimers(const Operation *operation) {
     uint64_t state = operation->b;
+    if (operation->c % 8 == 7) {
+        turnTimersOver(operation->a);
+        return;
+    }
     for (int i = 0; i < operation->a; i++) {
         uint64_t bits = randomNumber(&state);
         uint8_t delay = operation->c % 4 ? operation->c : (uint8_t)(bits >> 16);
         createOneTimer(delayOf(delay, (uint8_t)bits), (uint8_t)(bits >> 8));
     }
-}
-
-static void deleteOneTimer(long long id) {
-    int result = aeDeleteTimeEvent(loop, id), error = errno;
-    trace("aeDeleteTimeEvent(loop, %lld); /* %d */", id, result);
-    modelDeletedTimer(id, result, error);
 }
 
 static void deleteTimer(const Operation *operation) {
@@ -523,8 +536,21 @@ static bool mayNest(void) {
     return modelPasses() < MOST_PASSES - 1;
 }
 
+/* More than the loop can tell apart in one microsecond. */
+static void processOften(void) {
+    trace("for (int i = 0; i < 600; i++) aeProcessEvents(loop, AE_TIME_EVENTS | AE_DONT_WAIT);");
+    for (int i = 0; i < 600; i++) {
+        modelEnterPass(AE_TIME_EVENTS | AE_DONT_WAIT);
+        modelLeavePass(aeProcessEvents(loop, AE_TIME_EVENTS | AE_DONT_WAIT));
+    }
+}
+
 static void process(const Operation *operation) {
     if (!mayNest()) return;
+    if (operation->c == 255) {
+        processOften();
+        return;
+    }
     int flags = operation->a % 32;
     if (operation->a >= 96) flags |= AE_ALL_EVENTS;
     mendCalls(); /* what an outer pass had in store */

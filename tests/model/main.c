@@ -14,6 +14,7 @@
 #endif
 
 #include "ae.h"
+#include "tests/model/ae_checked.h"
 #include "tests/model/driver.h"
 
 #include <dirent.h>
@@ -128,6 +129,7 @@ static void report(uint8_t *bytes, size_t length) {
 typedef struct {
     uint64_t seed; /* of the program that is running */
     unsigned long programs, operations;
+    Reached reached;
 } Progress;
 
 static double secondsNow(void) {
@@ -145,6 +147,7 @@ static void runPrograms(Progress *progress, uint64_t seed, unsigned long count, 
         limitTime();
         progress->operations += runProgram(bytes, length, false);
         progress->programs++;
+        progress->reached = *aeReached();
     }
 }
 
@@ -165,6 +168,11 @@ static int runSeeds(uint64_t seed, unsigned long count, double seconds, bool shr
     printf("model: %s: %lu programs from seed %llu, %lu operations, %.1f s\n", aeGetApiName(),
            progress->programs, (unsigned long long)seed, progress->operations,
            secondsNow() - start);
+    const Reached *reached = &progress->reached;
+    printf("model: %lu splits moved %lu entries; %lu chunks, %lu trees, %lu trees above them; "
+           "%lu microseconds full of passes\n",
+           reached->splits, reached->moves, reached->chunks, reached->trees, reached->highTrees,
+           reached->fullMicroseconds);
     if (status == 0) return 0;
 
     uint8_t bytes[MOST_BYTES];

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { MAX_FDS = 1024, MAX_TIMERS = 1024, MAX_ENTRIES = 64, BOTH = AE_READABLE | AE_WRITABLE };
+enum { MAX_FDS = 1024, MAX_TIMERS = 2048, MAX_ENTRIES = 64, BOTH = AE_READABLE | AE_WRITABLE };
 
 typedef struct {
     int mask; /* AE_NONE: not registered */
@@ -71,6 +71,8 @@ static struct {
     Timer timers[MAX_TIMERS]; /* those that exist */
     int timerCount;
     long long nextId;
+    uint64_t passedAt; /* the microsecond in which a pass last looked at timers */
+    int passesInIt;    /* how many have by now */
     bool dontWait, stopped;
     int before, after;
     Pass passes[MOST_PASSES];
@@ -251,10 +253,15 @@ long long modelPickTimer(unsigned number) {
     return AE_NOMORE;
 }
 
+/* After so many passes in one microsecond the loop cannot tell a timer that is armed from one that
+ * was due before. It fires that timer in the next microsecond. */
+enum { MOST_IN_MICROSECOND = 512 };
+
 static void arm(Timer *timer, long long milliseconds) {
     uint64_t now = clockRoundedUp(), delay = (uint64_t)milliseconds;
+    bool isLate = model.passedAt == clockRoundedDown() && model.passesInIt >= MOST_IN_MICROSECOND;
     if (milliseconds <= 0)
-        timer->when = clockRoundedDown();
+        timer->when = clockRoundedDown() + isLate;
     else if (delay > (UINT64_MAX - now) / 1000)
         timer->when = UINT64_MAX; /* never */
     else
@@ -378,16 +385,22 @@ static void beginTimers(Pass *pass) {
     pass->phase = TIMERS;
     if (!(pass->flags & AE_TIME_EVENTS)) return;
     unsigned bit = 1u << (pass - model.passes);
+    bool anyWaits = false;
     for (int i = 0; i < model.timerCount; i++) {
         Timer *timer = &model.timers[i];
         timer->mustFire &= ~bit;
         timer->mustFinalize &= ~bit;
         timer->armedDuring &= ~bit;
+        if (timer->live && !timer->running) anyWaits = true;
         if (model.deleting) continue;
         if (timer->live && !timer->running && timer->when <= clockRoundedDown())
             timer->mustFire |= bit;
         if (!timer->live && !timer->running && !timer->finalizing) timer->mustFinalize |= bit;
     }
+    if (!anyWaits) return;
+    if (model.passedAt != clockRoundedDown()) model.passesInIt = 0;
+    model.passedAt = clockRoundedDown();
+    model.passesInIt++;
 }
 
 static void finishPass(Pass *pass) {
