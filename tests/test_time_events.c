@@ -545,6 +545,29 @@ TEST(earlier_deadlines_fire_first_though_created_later) {
     assertJournal("A B");
 }
 
+TEST(a_deadline_that_is_a_microsecond_earlier_fires_first) {
+    add(2, onTime, "B");
+    advanceClock(999);
+    add(1, onTime, "A");
+    advanceClock(2);
+    add(1, onTime, "C");
+    advanceClock(10000);
+    assert_int_equal(look(), 3);
+    assertJournal("A B C");
+}
+
+TEST(equal_deadlines_all_fire_in_one_pass_and_once_each) {
+    static int counts[1000];
+    memset(counts, 0, sizeof(counts));
+    for (int i = 0; i < 1000; i++) add(1, countTime, &counts[i]);
+    advanceClock(999);
+    assert_int_equal(look(), 0);
+    advanceClock(1);
+    assert_int_equal(look(), 1000);
+    for (int i = 0; i < 1000; i++) assert_int_equal(counts[i], 1);
+    assert_int_equal(look(), 0);
+}
+
 TEST(very_different_deadlines_fire_in_order) {
     static char names[40][4];
     static const int order[8] = {3, 7, 0, 5, 1, 6, 2, 4};
@@ -663,6 +686,101 @@ TEST(a_timer_due_again_by_the_end_of_the_pass_waits_for_the_next) {
     assert_int_equal(look(), 1);
     assertJournal("quick");
 }
+
+/// Many passes in one microsecond /////////////////////////////////////////////////////////////////
+
+/* The loop tells 512 passes in a microsecond apart. A pass reads the clock, which takes longer than
+ * a 512th of a microsecond, so that only a clock that stands still shows what comes after them. */
+enum { TOLD_APART = 512 };
+
+static int countAtOnce(aeEventLoop *el, long long id, void *count) {
+    (void)el, (void)id;
+    ++*(int *)count;
+    return 0;
+}
+
+/* Fires a timer that is due at once again in each of so many passes. */
+static void passWith(int *count, int passes) {
+    *count = 0;
+    for (int i = 0; i < passes; i++) {
+        assert_int_equal(look(), 1);
+        assert_int_equal(*count, i + 1);
+    }
+}
+
+TEST(answer_0_fires_once_in_each_of_512_passes_in_a_microsecond) {
+    int count;
+    add(0, countAtOnce, &count);
+    passWith(&count, TOLD_APART);
+}
+
+TEST(answer_0_waits_for_the_next_microsecond_after_512_passes_in_one) {
+    int count;
+    add(0, countAtOnce, &count);
+    for (int i = 0; i < 3; i++) {
+        passWith(&count, TOLD_APART);
+        for (int pass = TOLD_APART; pass < 1000; pass++) assert_int_equal(look(), 0);
+        assert_int_equal(count, TOLD_APART);
+        advanceClock(1);
+    }
+    passWith(&count, TOLD_APART);
+    uint64_t before = clockNow();
+    assert_int_equal(iterate(), 1);
+    assert_int_equal(lastTimeout(), countsMicroseconds() ? 1 : 1000);
+    assert_int_equal(clockNow() - before, countsMicroseconds() ? 1 : 1000);
+}
+
+TEST(a_timer_created_after_512_passes_in_a_microsecond_fires_in_the_next_one) {
+    int count;
+    long long id = add(0, countAtOnce, &count);
+    passWith(&count, TOLD_APART);
+    aeDeleteTimeEvent(loop, id);
+    add(0, onTime, "A");
+    add(-1, onTime, "A");
+    assert_int_equal(loop->timeEventHead->when, clockNow() + 1);
+    assert_int_equal(look(), 0);
+    advanceClock(1);
+    assert_int_equal(look(), 2);
+    assertJournal("A A");
+}
+
+TEST(passes_without_a_timer_do_not_count_in_a_microsecond) {
+    for (int i = 0; i < 2 * TOLD_APART; i++) look();
+    add(0, onTime, "A");
+    assert_int_equal(look(), 1);
+    for (int i = 0; i < 2 * TOLD_APART; i++) {
+        add(0, onTime, "B");
+        aeDeleteTimeEvent(loop, loop->timeEventHead->id);
+        look();
+    }
+    add(0, onTime, "C");
+    assert_int_equal(look(), 1);
+    assertJournal("A C");
+}
+
+static int fillMicrosecond(aeEventLoop *el, long long id, void *name) {
+    onTime(el, id, name);
+    for (int i = 0; i < 2 * TOLD_APART; i++) aeProcessEvents(el, AE_TIME_EVENTS | AE_DONT_WAIT);
+    return AE_NOMORE;
+}
+
+TEST(nested_passes_in_a_microsecond_do_not_make_a_timer_fire_twice_in_the_outer_one) {
+    int count = 0;
+    add(0, fillMicrosecond, "A");
+    add(0, countAtOnce, &count);
+    advanceClock(1);
+    add(0, onTime, "B");
+    look();
+    assert_true(count <= TOLD_APART);
+    assertJournal("A B");
+    int before = count;
+    look();
+    assert_int_equal(count, before);
+    advanceClock(1);
+    assert_int_equal(look(), 1);
+}
+
+/// Other answers //////////////////////////////////////////////////////////////////////////////////
 
 static int answer;
 
@@ -1177,6 +1295,42 @@ TEST(timeEventHead_is_NULL_exactly_when_no_timer_exists) {
     assert_null(loop->timeEventHead);
 }
 
+TEST(timeEventHead_tells_what_the_timer_created_last_was_created_with) {
+    static char names[3][2] = {"A", "B", "C"};
+    const long long delays[] = {10, 0, 5};
+    for (int i = 0; i < 3; i++) {
+        char *data = names[i];
+        long long id = aeCreateTimeEvent(loop, delays[i], neverTime, data, i ? onFinalize : NULL);
+        assert_int_equal(loop->timeEventHead->id, id);
+        assert_int_equal(loop->timeEventHead->when, clockNow() + (uint64_t)delays[i] * 1000);
+        assert_true(loop->timeEventHead->timeProc == neverTime);
+        assert_true(loop->timeEventHead->finalizerProc == (i ? onFinalize : NULL));
+        assert_ptr_equal(loop->timeEventHead->clientData, data);
+        advanceClock(1);
+    }
+    assert_int_equal(aeDeleteTimeEvent(loop, 0), AE_OK);
+    assert_int_equal(loop->timeEventHead->id, 2);
+    assert_int_equal(aeDeleteTimeEvent(loop, 1), AE_OK);
+    assert_int_equal(aeDeleteTimeEvent(loop, 2), AE_OK);
+    look();
+    assertJournal("~B ~C");
+}
+
+TEST(the_id_of_timeEventHead_is_AE_DELETED_EVENT_ID_after_the_timer_created_last_has_ended) {
+    add(1000, neverTime, NULL);
+    aeDeleteTimeEvent(loop, add(5, neverTime, NULL));
+    assert_int_equal(loop->timeEventHead->id, AE_DELETED_EVENT_ID);
+    add(5, onTime, "A");
+    assert_int_equal(loop->timeEventHead->id, 2);
+    advanceClock(5000);
+    look();
+    assert_int_equal(loop->timeEventHead->id, AE_DELETED_EVENT_ID);
+    add(0, deleteItself, "B");
+    look();
+    assert_int_equal(loop->timeEventHead->id, AE_DELETED_EVENT_ID);
+    assert_int_equal(aeDeleteTimeEvent(loop, AE_DELETED_EVENT_ID), AE_ERR);
+}
+
 TEST(timeEventHead_is_not_NULL_until_a_deleted_timer_is_finalized) {
     aeDeleteTimeEvent(loop, addWithFinalizer(10, neverTime, "A"));
     assert_non_null(loop->timeEventHead);
@@ -1438,6 +1592,18 @@ TEST(fault_9_no_long_time_overflows) {
     assert_int_equal(look(), 0);
 }
 
+TEST(fault_9_deadlines_are_exact_up_to_2_to_the_52_microseconds_and_saturate_there) {
+    const uint64_t last = (1ULL << 52) - 2;
+    const long long longest = (long long)((last - clockNow()) / 1000);
+    for (long long delay = longest - 2; delay <= longest + 2; delay++) {
+        uint64_t exact = clockNow() + (uint64_t)delay * 1000;
+        add(delay, neverTime, NULL);
+        assert_int_equal(loop->timeEventHead->when, exact < last ? exact : last);
+    }
+    add(LLONG_MAX, neverTime, NULL);
+    assert_int_equal(loop->timeEventHead->when, last);
+}
+
 TEST(fault_9_waiting_for_what_never_comes_gives_the_kernel_a_time_it_can_take) {
     add(LLONG_MAX, neverTime, NULL);
     for (int i = 0; i < 3; i++) {
@@ -1534,8 +1700,8 @@ static int modelFire(aeEventLoop *el, long long id, void *clientData) {
     assert_ptr_equal(el, loop);
     assert_ptr_equal(timer, &model[id]);
     assert_true(timer->alive && !timer->firedInPass && timer->when <= clockNow());
-    assert_true(timer->when + 1000 > passLatest); /* in order, to the millisecond */
-    if (timer->when > passLatest) passLatest = timer->when;
+    assert_true(timer->when >= passLatest); /* in order, to the microsecond */
+    passLatest = timer->when;
     timer->firedInPass = true;
 
     if (randomBelow(8) == 0) modelCreate();
@@ -1635,8 +1801,8 @@ static uint64_t latestDeadline;
 static int assertOrder(aeEventLoop *el, long long id, void *when) {
     (void)el, (void)id;
     uint64_t deadline = *(uint64_t *)when;
-    assert_true(deadline + 1000 > latestDeadline);
-    if (deadline > latestDeadline) latestDeadline = deadline;
+    assert_true(deadline >= latestDeadline);
+    latestDeadline = deadline;
     *(uint64_t *)when = 0;
     return AE_NOMORE;
 }
@@ -1656,6 +1822,23 @@ TEST(ten_thousand_random_timers_fire_in_order_in_one_pass) {
     setClock(1LL << 30, 0);
     assert_int_equal(look(), TIMERS - deleted);
     for (int i = 0; i < TIMERS; i++) assert_int_equal(deadlines[i] != 0, i % 3 == 0);
+    assert_null(loop->timeEventHead);
+}
+
+/* More than two and more than three factors of 64. */
+TEST(a_quarter_of_a_million_random_timers_fire_in_order_in_one_pass) {
+    enum { TIMERS = 64 * 64 * 64 + 5000 };
+    static uint64_t deadlines[TIMERS];
+    latestDeadline = 0;
+    for (int i = 0; i < TIMERS; i++) {
+        long long delay = 1 + randomBelow(TIMERS);
+        deadlines[i] = clockNow() + (uint64_t)delay * 1000;
+        add(delay, assertOrder, &deadlines[i]);
+        advanceClock(randomBelow(2));
+    }
+    setClock(1LL << 30, 0);
+    assert_int_equal(look(), TIMERS);
+    for (int i = 0; i < TIMERS; i++) assert_int_equal(deadlines[i], 0);
     assert_null(loop->timeEventHead);
 }
 
@@ -1761,6 +1944,8 @@ int main(void) {
         FROZEN(fault_3_after_all_timers_fired_a_blocking_iteration_blocks),
         FROZEN(earlier_deadlines_fire_first),
         FROZEN(earlier_deadlines_fire_first_though_created_later),
+        FROZEN(a_deadline_that_is_a_microsecond_earlier_fires_first),
+        FROZEN(equal_deadlines_all_fire_in_one_pass_and_once_each),
         FROZEN(very_different_deadlines_fire_in_order),
         FROZEN(due_timers_are_processed_after_the_file_events),
         FROZEN(a_timer_that_a_file_handler_creates_due_fires_in_that_iteration),
@@ -1771,6 +1956,11 @@ int main(void) {
         FROZEN(answer_0_means_again_in_the_next_iteration),
         FROZEN(answer_0_never_fires_twice_in_a_pass_though_time_goes_by),
         FROZEN(a_timer_due_again_by_the_end_of_the_pass_waits_for_the_next),
+        FROZEN(answer_0_fires_once_in_each_of_512_passes_in_a_microsecond),
+        FROZEN(answer_0_waits_for_the_next_microsecond_after_512_passes_in_one),
+        FROZEN(a_timer_created_after_512_passes_in_a_microsecond_fires_in_the_next_one),
+        FROZEN(passes_without_a_timer_do_not_count_in_a_microsecond),
+        FROZEN(nested_passes_in_a_microsecond_do_not_make_a_timer_fire_twice_in_the_outer_one),
         FROZEN(negative_answers_other_than_AE_NOMORE_count_as_0),
         FROZEN(the_longest_answer_is_kept_to_the_microsecond),
         FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it),
@@ -1810,6 +2000,9 @@ int main(void) {
         FROZEN(a_loop_can_be_deleted_after_a_handler_was_left_for_good),
         FROZEN(a_loop_can_be_deleted_after_a_finalizer_was_left_for_good),
         FROZEN(timeEventHead_is_NULL_exactly_when_no_timer_exists),
+        FROZEN(timeEventHead_tells_what_the_timer_created_last_was_created_with),
+        FROZEN(
+            the_id_of_timeEventHead_is_AE_DELETED_EVENT_ID_after_the_timer_created_last_has_ended),
         FROZEN(timeEventHead_is_not_NULL_until_a_deleted_timer_is_finalized),
         FROZEN(timeEventHead_is_NULL_after_the_last_timer_fired),
         FROZEN(timeEventHead_is_not_NULL_while_the_only_timer_runs),
@@ -1829,6 +2022,7 @@ int main(void) {
         FROZEN(a_nested_wait_counts_a_timer_that_the_handler_has_created),
         FROZEN(fault_9_LLONG_MAX_milliseconds_never_fire),
         FROZEN(fault_9_no_long_time_overflows),
+        FROZEN(fault_9_deadlines_are_exact_up_to_2_to_the_52_microseconds_and_saturate_there),
         FROZEN(fault_9_waiting_for_what_never_comes_gives_the_kernel_a_time_it_can_take),
         FROZEN(fault_9_a_timer_of_half_a_year_fires_after_few_waits),
         FROZEN(fault_9_negative_milliseconds_are_due_at_once),
@@ -1836,6 +2030,7 @@ int main(void) {
         FROZEN(thousands_of_timers_created_deleted_and_fired_at_random_agree_with_a_model),
         FROZEN(a_loop_that_empties_and_fills_again_and_again_agrees_with_a_model),
         FROZEN(ten_thousand_random_timers_fire_in_order_in_one_pass),
+        FROZEN(a_quarter_of_a_million_random_timers_fire_in_order_in_one_pass),
         FROZEN(ten_thousand_random_timers_fire_one_by_one_as_they_come_due),
         FROZEN(fault_10_a_crowd_of_timers_is_created_and_deleted_by_id_in_good_time),
         FROZEN(fault_10_the_next_deadline_among_a_crowd_is_found_in_good_time),
