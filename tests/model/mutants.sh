@@ -11,24 +11,33 @@ cp --parents $(git ls-files '*.c' '*.h' tests/Makefile) "$copy"
 cd "$copy"
 
 applied=0 survivors=0
-# mutant BACKEND FILE 'perl program, on the whole file' WHAT
+# mutant BACKEND FILE 'perl program, on the whole file' WHAT [MODEL]...
 mutant() {
-    local backend=$1 file=$2 program=$3 what=$4
+    local backend=$1 file=$2 program=$3 what=$4 model
+    shift 4
     cp $file original
     perl -0pe "$program" original >$file
     cmp -s $file original && {
         echo "mutants: cannot be put in: $what" >&2
         exit 1
     }
-    make -s -f tests/Makefile BACKEND=$backend CFLAGS=-w model
     applied=$((applied + 1))
-    if build/$backend/model find "$programs" >log 2>&1; then
-        survivors=$((survivors + 1))
-        echo "SURVIVES  $backend: $what"
-    else
-        echo "found     $backend: $what ($(grep -m1 WRONG log || echo 'a crash'))"
-    fi
+    for model in "${@:-model}"; do
+        make -s -f tests/Makefile BACKEND=$backend CFLAGS=-w build/$backend/$model
+        build/$backend/$model find "$programs" >log 2>&1 || {
+            echo "found     $backend: $what ($(grep -m1 WRONG log || echo 'a crash'))"
+            cp original $file
+            return
+        }
+    done
+    survivors=$((survivors + 1))
+    echo "SURVIVES  $backend: $what"
     cp original $file
+}
+
+# Faults of the timers, many of which need small blocks.
+timers() {
+    mutant epoll ae.c "$1" "$2" model_small model
 }
 
 # File events
@@ -61,63 +70,179 @@ mutant epoll ae.c 's/return pollNow\(fd, slot->mask\);/return AE_BOTH;/' \
 mutant epoll ae.c 's/eventLoop->isEnding \? 0 : //' \
     'an fd can be registered while the loop is ending'
 
-# Time events
-mutant epoll ae.c 's/best = earlier\(places, left, right\)/best = left/' \
-    'half of a group cannot win it'
-mutant epoll ae.c 's/best < timers->capacity \? best : places\[best\]\.next\.key/best % timers->slots/' \
-    'who wins against winners is not told'
-mutant epoll ae.c 's/while \(place < timers->top && when </if (place < timers->top \&\& when </' \
-    'a nearer timer wins its first group only'
-mutant epoll ae.c 's/while (\(places\[nearestSlot\(timers\)\]\.when != top->when\) replay)/if $1/' \
-    'of two deleted timers the second is taken for the nearest'
-mutant epoll ae.c 's/for \(uint32_t place = 0; place < top; place \+= GROUP_SIZE\) decide\(timers, place\);//' \
-    'the winners are lost when the places grow'
-mutant epoll ae.c 's/link->hasNext \? timers->places\[link->slot\]\.next : //' \
-    'a chain loses the timers behind the one that is deleted'
-mutant epoll ae.c 's/link\.hasNext = chain->slot != 0;//' \
-    'a chain ends where timers are behind'
-mutant epoll ae.c 's/if \(id < 0 \|\| id >= eventLoop->timeEventNextId\)/if (0)/' \
-    'an id that never was is taken for one that has the lower half in common'
-mutant epoll ae.c 's/return delay > \(NEVER - 1 - now\) \/ 1000 \? NEVER - 1 : now \+ delay \* 1000;/return now + delay * 1000;/' \
-    'times do not saturate'
-mutant epoll ae.c 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
+# Time events: the winner tree
+timers 's/earlier\(n\[6\]\.when, n\[7\]\.when\)/n[6].when/' \
+    'the eighth sibling cannot win'
+timers 's/earliest = earlier\(left, right\)/earliest = left/' \
+    'the right half of the siblings cannot win'
+timers 's/parent->leaf = n\[earliest % GROUP\]\.leaf/parent->leaf = n[0].leaf/' \
+    'a parent names another leaf than that of its deadline'
+timers 's/parent->when = inPlace\(earliest, parentOf\(place\)\)/parent->when = earliest/' \
+    'a parent keeps the place of its earliest child'
+timers 's/if \(old\.leaf != former && nodes\[place\]\.when >= old\.when\) return;/if (nodes[place].when >= old.when) return;/' \
+    'a replay ends where the winner got later'
+timers 's/if \(parent->leaf == old\.leaf && parent->when == old\.when\) return;/if (parent->when == old.when) return;/' \
+    'a replay ends where another leaf has won with the same deadline'
+timers 's/if \(parent->leaf == old\.leaf && parent->when == old\.when\) return;/if (parent->leaf == old.leaf) return;/' \
+    'a replay ends where the same leaf has won with another deadline'
+timers 's/former = old\.leaf;//' \
+    'a replay remembers only which leaf it began with'
+timers 's/copy->when = inPlace\(nodes\[TOP\]\.when, tree->place\);//' \
+    'a copy of a top has an old deadline'
+timers 's/copy->leaf = nodes\[TOP\]\.leaf;//' \
+    'a copy of a top has an old leaf'
+timers 's/copy->when = inPlace\(nodes\[TOP\]\.when, tree->place\);/copy->when = nodes[TOP].when;/' \
+    'a copy of a top has no place'
+timers 's/(Node \*copy = )tree->parent \? .*? : (&timers->nearest;)/$1$2/' \
+    'each tree tells the loop what its top is, and no parent'
+timers 's/place = tree->place;(\s*tree = tree->parent;)/place = 0;$1/' \
+    'the first copy above is replayed in place of the right one'
+timers 's/ \|\| parent->leaf == leaf\) replay/) replay/' \
+    'the winner can get later, or be deleted, unnoticed'
+timers 's/if \(node->when < parent->when \|\| parent->leaf == leaf\) replay/if (parent->leaf == leaf) replay/' \
+    'a timer that is the nearest of its siblings is not noticed'
+timers 's/node->when = inPlace\(when, leaf\);/node->when = when;/' \
+    'a deadline has no place'
+timers 's/return timers->nearest\.when < NEVER \? (timers->nearest\.when \/ TICKS) : NEVER;/return $1;/' \
+    'without a timer the wait has a limit'
+
+# Deadlines and passes
+timers 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
-mutant epoll ae.c 's/link\.isFresh = timer->when <= timers->passTime;//' \
+timers 's/delay > \(last - now\) \/ 1000 \? last : //' \
+    'times do not saturate'
+timers 's/if \(milliseconds > 0\) \{/if (milliseconds >= 0) {/' \
+    'what is due at once is due in the next microsecond'
+timers 's/return now == timers->passEnd \/ TICKS \? .*? : now \* TICKS;/return now * TICKS;/' \
     'a pass fires what is armed in it'
-mutant epoll ae.c 's/if \(former\.isFresh\) takeFromList.*//' \
-    'a fresh timer that was deleted fires'
-mutant epoll ae.c 's/(timers->vacant = 0;\s*)timers->places\[slot\]\.when = NEVER;/$1/' \
-    'a deleted timer fires unless its slot is taken'
-mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(.*\s*appendToList\(timers, FRESH)/$1/' \
-    'a fresh timer has the deadline of the timer whose slot it took'
-mutant epoll ae.c 's/timers->places\[slot\]\.when = NEVER;(\s*aeTimeEvent \*timer = timerAt)/$1/' \
-    'a deleted timer fires while it waits for its finalizer'
-mutant epoll ae.c 's/if \(firstOf\(eventLoop->timers, FRESH\)\) nearest = 0;//' \
-    'the loop sleeps though a timer is due at once'
-mutant epoll ae.c 's/(timer->id = AE_DELETED_EVENT_ID;)(\s*return AE_OK;)/$1 timer->timeProc = NULL; takeFromList(timer); timer->prev = timer->next = timer; leaveSlot(eventLoop, slotOf(timer));$2/; s/deleteRunning\(struct aeTimers \*timers, /deleteRunning(aeEventLoop *eventLoop, struct aeTimers *timers, /; s/deleteRunning\(timers, id\)/deleteRunning(eventLoop, timers, id)/' \
-    'a timer is freed under its own handler'
-mutant epoll ae.c 's/return deleteRunning\(timers, id\);/return AE_ERR;/' \
-    'a timer that is running cannot be deleted'
-mutant epoll ae.c 's/ \|\| firstOf\(timers, DOOMED\)//' \
-    'a pass within a finalizer leaves the other finalizers out'
-mutant epoll ae.c 's/again == AE_NOMORE \|\| timer->id == AE_DELETED_EVENT_ID/again == AE_NOMORE/' \
-    'a handler that deletes its own timer is asked again'
-mutant epoll ae.c 's/timer->id = AE_DELETED_EVENT_ID;(\s*appendToList)/$1/' \
-    'a dead timer keeps its id'
-mutant epoll ae.c 's/(int again = timer->timeProc)/enterTournament(timers, slot, timer->when + 1); armTimer(timers, slot, timer); $1/; s/(clientData\);\s*)(takeFromList\(timer\);\s*if \(again)/$1 { TimerLink *link = findLink(eventLoop, timer->id); if (link->slot) removeLink(timers, link); timers->places[slot].when = NEVER; } $2/' \
-    'a nested pass runs a timer that is running'
-mutant epoll ae.c 's/while \(\(timer = takeFirst\(timers, DOOMED\)\)\)/while ((timer = firstOf(timers, DOOMED)))/; s/appendToList\(timers, FINALIZING, timer\);(\s*timer->finalizerProc)/$1/' \
-    'a nested pass finalizes a second time'
-mutant epoll ae.c 's/timer->finalizerProc\(eventLoop, timer->clientData\);/$& if (slotOf(timer) % 5 == 0) $&/' \
-    'some finalizers run twice'
-mutant epoll ae.c 's/buryTimer\(eventLoop, former\.slot, former\.hasFinalizer\);/aeTimeEvent *dead = timerAt(timers, former.slot); if (dead->finalizerProc) dead->finalizerProc(eventLoop, dead->clientData); leaveSlot(eventLoop, former.slot);/' \
-    'a finalizer runs inside of aeDeleteTimeEvent'
-mutant epoll ae.c 's/eventLoop->timeEventHead = anyTimer\(timers\);/eventLoop->timeEventHead = NULL;/' \
-    'timeEventHead is NULL while timers exist'
-mutant epoll ae.c 's/finalizeTimers\(eventLoop\);\s*return fired;/if (!fired) $&/' \
-    'a pass that fires does not finalize'
-mutant epoll ae.c 's/while \(nearestDeadline\(timers\) <= now\)/while (nearestDeadline(timers) < now)/' \
+timers 's/\? timers->passEnd \+ PASS : now/? timers->passEnd : now/' \
+    'what is armed after a pass counts as due in it'
+timers 's/\? timers->passEnd \+ PASS : now/? timers->passEnd + 2 * PASS : now/' \
+    'what is armed after a pass is late by one pass'
+timers 's/if \(now == timers->passEnd \/ TICKS\) end = timers->passEnd \+ PASS;//' \
+    'a second pass in a microsecond fires nothing that the first one armed'
+timers 's/if \(end \/ TICKS > now\) end = timers->passEnd;//' \
+    'a pass fires what is due in the next microsecond when this one is full'
+timers 's/timers->passEnd = end;//' \
+    'no pass is remembered'
+timers 's/now \* TICKS \+ PASS - 1/now * TICKS - 1/' \
     'a timer that is due this very microsecond does not fire'
+timers 's/(    PASS = )GROUP /${1}1 /' \
+    'a pass is less than the places among siblings'
+timers 's/(finalizeTimers\(eventLoop\);\s*return fired;)/if (!fired) $1/' \
+    'a pass that fires does not finalize'
+
+# The index
+timers 's/number &= timers->blockMask >> .*?;//' \
+    'an id leads to a block that does not exist yet'
+timers 's/if \(number > timers->blockMask\) (timers->blockMask = )/if (0) $1/' \
+    'the index does not grow with the blocks'
+timers 's/if \(number > timers->blockMask\) (timers->blockMask = )/if (number >= timers->blockMask) $1/' \
+    'the index doubles one block early'
+timers 's/number & timers->blockMask >> 1\)/0)/' \
+    'each new block is split off from the first one'
+timers 's/buckets\[i\] = 0;//' \
+    'a split leaves the entries where they were too'
+timers 's/leaf = next;/leaf = 0;/' \
+    'a split moves the first entry of each bucket and loses the others'
+timers 's/timers->blocks\+\+;\s*splitIndex\(timers\);/timers->blocks++; if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;/' \
+    'no entries move to a new block'
+timers 's/\.next = \*bucket;/.next = 0;/' \
+    'a new entry loses those that were in the bucket'
+timers 's/link = &node->next;\s*continue;/break;/' \
+    'only the first entry of a bucket is found'
+timers 's/\*link = node->next;/*link = 0;/' \
+    'the entries behind a deleted one are lost'
+timers 's/\*link = node->next;//' \
+    'a deleted timer stays in the index'
+timers 's/if \(!isDeleted\) aeDeleteTimeEvent\(eventLoop, timer\.id\);//' \
+    'a timer that is done stays in the index'
+
+# The lists of free leaves and of ended timers
+timers 's/timers->free = block->tree\.nodes\[leaf % WIDTH\]\.next;//' \
+    'a leaf is given out twice'
+timers 's/timers->free = number \? number \* WIDTH : 1;/timers->free = number * WIDTH;/' \
+    'leaf 0 is given out, which ends each list'
+timers 's/n \+ 1 < WIDTH; n\+\+\)/n + 2 < WIDTH; n++)/' \
+    'the last leaf of a block is in no list'
+timers 's/blockOf\(timers, leaf\)->tree\.nodes\[leaf % WIDTH\]\.next = timers->free;//' \
+    'the free list ends with the leaf that was freed last, or leads elsewhere'
+timers 's/timers->lastEnded = leaf;//' \
+    'the end of the queue is not remembered'
+timers 's/(timers->lastEnded = leaf;\s*)block->tree\.nodes\[leaf % WIDTH\]\.next = 0;/$1/' \
+    'the queue goes on behind its end'
+timers 's/timers->endedCount\+\+;//' \
+    'a timer in the queue is not counted'
+timers 's/timers->finalizedCount\+\+;//' \
+    'a timer that leaves the queue is not counted'
+timers 's/(timers->firstEnded = block[^;]*;)(\s*timers->finalizedCount\+\+;\s*timer->finalizerProc[^;]*;)/$2 block = blockOf(timers, leaf); $1/' \
+    'a nested pass finalizes a second time'
+timers 's/(timer->finalizerProc\(eventLoop, timer->clientData\);)\s*(freeLeaf\(eventLoop, leaf\);)/$2 $1/' \
+    'a leaf is free while its timer is being finalized'
+timers 's/if \(!timer->finalizerProc\) \{(\s*freeLeaf)/if (1) {$1/' \
+    'no finalizer is called'
+
+# What is running
+timers 's/(const Timer timer = [^;]*;\s*)setDeadline\(timers, block, leaf, NEVER\);/$1setDeadline(timers, block, leaf, timers->nearest.when + 1);/' \
+    'a nested pass runs a timer that is running'
+timers 's/if \(node->when >= NEVER\) return AE_OK;//' \
+    'a timer is freed under its own handler'
+timers 's/if \(node->when >= NEVER\) return AE_OK;/if (node->when >= NEVER) return AE_ERR;/' \
+    'a timer that is running cannot be deleted'
+timers 's/again != AE_NOMORE && !isDeleted/again != AE_NOMORE/' \
+    'a timer that deletes itself fires again'
+timers 's/(int again = [^;]*;\s*)block = blockOf\(timers, leaf\);/$1/' \
+    'a block is looked for where it was before the handler'
+timers 's/(timer->id = AE_DELETED_EVENT_ID;)(\s*if \(timers->head)/$2/' \
+    'an ended timer keeps its id'
+timers 's/(setDeadline\(timers, block, leaf, NEVER\);)(\s*endTimer)/$2/' \
+    'a deleted timer fires'
+timers 's/aeDeleteTimeEvent\(eventLoop, timer\.id\);\s*endTimer\(eventLoop, block, leaf\);/aeDeleteTimeEvent(eventLoop, timer.id);/' \
+    'a timer that is done is neither finalized nor freed'
+
+# timeEventHead and the end of the loop
+timers 's/if \(--timers->timerCount == 0\) eventLoop->timeEventHead = NULL;/timers->timerCount--;/' \
+    'timeEventHead is not NULL though no timer exists'
+timers 's/timers->timerCount\+\+;//' \
+    'a timer that exists is not counted'
+timers 's/if \(timers->head\.id == id\) timers->head\.id = AE_DELETED_EVENT_ID;//' \
+    'timeEventHead keeps the id of a timer that has ended'
+timers 's/if \(!proc \|\| eventLoop->isEnding\)/if (!proc)/' \
+    'timers can be created while the loop is deleted'
+timers 's/proc \? ECANCELED : EINVAL/EINVAL/' \
+    'the errno of a refused creation is wrong'
+timers 's/if \(timer->timeProc && timer->id >= 0\) aeDeleteTimeEvent\(eventLoop, timer->id\);//' \
+    'timers stay in the index while the loop is deleted'
+timers 's/endTimers\(eventLoop\);//' \
+    'the loop is deleted without finalizers'
+
+# Growth
+timers 's/\(left->place \+ 1 < WIDTH\) return/(left->place + 1 <= WIDTH) return/; s/parent && left->place \+ 1 < WIDTH/parent \&\& left->place + 1 <= WIDTH/' \
+    'a tree has one child too many'
+timers 's/if \(parent && parent->right\) return parent->right;//' \
+    'what a failed creation has made is lost'
+timers 's/tree->nodes\[0\] = left->nodes\[TOP\];//' \
+    'a new highest tree does not know the top of its first child'
+timers 's/for \(uint32_t n = 0; n < TOP; n = parentOf\(n\)\) decide\(tree->nodes, n\);//' \
+    'a new highest tree has no winner'
+timers 's/\(parent->place \+ 1\) % WIDTH/0/' \
+    'all trees above are copied to the same node'
+timers 's/initTree\(&block->tree, parent, number % WIDTH/initTree(\&block->tree, parent, 0/' \
+    'all blocks are copied to the same node'
+timers 's/(initTree\(&block->tree, parent, number % WIDTH, )number \* WIDTH/${1}0/' \
+    'the leaves of all blocks have the same numbers'
+timers 's/for \(uint32_t n = 0; n < TOP; n \+= GROUP\) decide\(tree->nodes, n\);//' \
+    'a new tree has no winners'
+timers 's/memset\(block, 0, sizeof\(\*block\)\);//' \
+    'a new block holds garbage'
+timers 's/chunk \? chunk \* 2 : 1, sizeof/chunk ? chunk : 1, sizeof/' \
+    'the directory does not grow'
+timers 's/used \? used \* 2 : 1/used ? used + 1 : 1/' \
+    'the first chunk grows by one block and is filled as if it had doubled'
+timers 's/release\(tree\);//' \
+    'the trees above the blocks are not freed'
+timers 's/(number < timers->blocks; number \+= CHUNK\)\s*)release\(blockAt\(timers, number\)\);/$1continue;/' \
+    'the blocks are not freed'
 
 # One iteration
 mutant epoll ae.c 's/\(flags \| eventLoop->flags\) & AE_DONT_WAIT/flags \& AE_DONT_WAIT/' \
