@@ -3,8 +3,8 @@
  * answered, and of every callback that the real loop makes. The model says whether each was right,
  * by expect(), and knows what should have come and did not.
  *
- * What the contract leaves open (the order of the ready fds, that of timers less than a millisecond
- * apart, when a finalizer runs) the model follows the real loop in, after a look whether it was one
+ * What the contract leaves open (the order of the ready fds, that of timers with the same deadline,
+ * when a finalizer runs) the model follows the real loop in, after a look whether it was one
  * of the legal choices.
  *
  * SPDX-License-Identifier: MIT
