@@ -6,7 +6,7 @@
  *     The host        memory and panic, which an embedding project may replace
  *     The backend     which file, and what it owes the core
  *     File events     a slot for each fd
- *     Time events     a tournament of deadlines, an index by id
+ *     Time events     a winner tree of deadlines, an index by id
  *     One iteration   poll, dispatch, fire
  *     The loop        create, resize, delete, run
  *
@@ -16,21 +16,16 @@
 /* clock_gettime, epoll_pwait2 and struct kevent hide in the strict modes of a compiler, and each
  * system has its own word to show them. FreeBSD and DragonFly have none, but hide nothing unless
  * asked to. _GNU_SOURCE stays empty, as in the headers of hosts that define it once more. */
-#ifndef _GNU_SOURCE
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
-#endif
-#ifndef _DARWIN_C_SOURCE
+#undef _DARWIN_C_SOURCE
 #define _DARWIN_C_SOURCE
-#endif
-#ifndef _NETBSD_SOURCE
+#undef _NETBSD_SOURCE
 #define _NETBSD_SOURCE
-#endif
-#ifndef __EXTENSIONS__
+#undef __EXTENSIONS__
 #define __EXTENSIONS__
-#endif
-#ifndef _TS_ERRNO
+#undef _TS_ERRNO
 #define _TS_ERRNO /* Solaris and illumos: an errno for each thread, without -pthread */
-#endif
 #if defined(__OpenBSD__) && !defined(_BSD_SOURCE)
 #define _BSD_SOURCE
 #endif
@@ -64,10 +59,9 @@
 void AE_PANIC(const char *message);
 #endif
 
-/* In a Redis tree memory is counted by its INFO, and a panic makes it write its crash report. Two
- * of its headers beside this file show that this is one, unless AE_STANDALONE denies it. Before 7.0
- * the panic of redisassert.h calls a function that only the server has, and redis-cli and
- * redis-benchmark would not link with it; since 7.0 they link redisassert.c. */
+/* In a Redis tree, which has two headers of these names beside this file, memory is counted by INFO
+ * and a panic writes the crash report. Before 7.0, when redisassert.c came, the function behind
+ * panic is in the server only, and redis-cli would not link with it. */
 #if defined(__has_include) && !defined(AE_MALLOC) && !defined(AE_STANDALONE)
 #if __has_include("zmalloc.h") && __has_include("redisassert.h")
 #include "zmalloc.h"
@@ -84,11 +78,7 @@ void AE_PANIC(const char *message);
 
 #ifndef AE_MALLOC
 #define AE_MALLOC malloc
-#endif
-#ifndef AE_REALLOC
 #define AE_REALLOC realloc
-#endif
-#ifndef AE_FREE
 #define AE_FREE free
 #endif
 
@@ -105,7 +95,7 @@ static void release(void *memory) {
     errno = error;
 }
 
-/* Answers the array, moved to where `count` items have room; or NULL, with the array as it was. */
+/* Returns the array with room for `count` items, or NULL with the array as it was. */
 static void *resizeArray(void *array, size_t count, size_t itemSize) {
     void *moved = count > SIZE_MAX / itemSize ? NULL : AE_REALLOC(array, count * itemSize);
     if (!moved) errno = ENOMEM;
@@ -121,12 +111,12 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  *     aeApiResize    is told of a new setsize; -1 with errno on failure
  *     aeApiFree      undoes aeApiCreate
  *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
- *                    kernel as it was, on failure. events[fd].mask still holds the former bits
- *     aeApiDelEvent  takes the bits of mask away; likewise before events[fd].mask changes
+ *                    kernel as it was, on failure. events[fd].mask still holds the previous bits
+ *     aeApiDelEvent  takes the bits of mask away; also before events[fd].mask changes
  *     aeApiPoll      waits (NULL: without limit; zero: not at all; else until `waitsUntil`), puts
  *                    what is ready into `fired`, which has room for BATCH_SIZE and for `nevents`,
- *                    and answers how many
- *     aeApiName      answers its name
+ *                    and returns how many
+ *     aeApiName      returns its name
  *
  * AE_BARRIER, which may be in any of these masks, means nothing to a backend.
  *
@@ -134,20 +124,18 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
  * its number used again. aeApiAddEvent then sets the slot's mask to AE_NONE (endRegistration does
  * so): the rest of what it holds belonged to another connection. */
 
-/* How many events a backend asks for at once. Enough to make the system call cheap, few enough to
- * stay in the cache. */
-enum { BATCH_SIZE = 512, AE_BOTH = AE_READABLE | AE_WRITABLE };
+/* A batch is large enough to make the system call cheap, small enough to stay in the cache. */
+enum { BATCH_SIZE = 512, FIRST_SLOTS = 32, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
-/* What is seldom done (compared with events of fds) stands out of line, and what is done for each
- * event in line. Else compilers spend half of the instructions on making room for what hardly ever
- * happens. */
+/* Rare paths are kept out of line, and what is done for each event in line. Otherwise compilers
+ * spend half of the instructions of an event on saving registers for the rare paths. */
 #ifdef __GNUC__
-#define SELDOM __attribute__((noinline)) static
-#define ALWAYS __attribute__((always_inline)) static inline
+#define NOINLINE __attribute__((noinline)) static
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
 #define PREFETCH(address) __builtin_prefetch(address)
 #else
-#define SELDOM static
-#define ALWAYS static inline
+#define NOINLINE static
+#define ALWAYS_INLINE static inline
 #define PREFETCH(address) ((void)(address))
 #endif
 
@@ -158,10 +146,9 @@ static uint64_t monotonicNow(long roundingNanoseconds) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)(now.tv_nsec + roundingNanoseconds) / 1000;
 }
 
-/* A host's own backend may panic as it likes. */
 #ifndef AE_BACKEND_FILE
-/* The kernel refuses to poll, for no reason that a retry would mend. */
-SELDOM void aeApiPanic(const char *backend, const char *call) {
+/* The kernel refuses to poll, for a reason that no retry removes. */
+NOINLINE void aeApiPanic(const char *backend, const char *call) {
     char message[256];
     snprintf(message, sizeof(message), "ae: %s: %s: %s", backend, call, strerror(errno));
 #ifdef AE_PANIC
@@ -183,19 +170,19 @@ static int readinessOf(int events) {
     return (events & POLLIN ? AE_READABLE : AE_NONE) | (events & POLLOUT ? AE_WRITABLE : AE_NONE);
 }
 
-/* A forked child is none: what the kernel knows of the loop is its parent's. */
-SELDOM int isOwner(const aeEventLoop *eventLoop) {
+/* A forked child does not own the loop: what the kernel knows of it is the parent's. */
+NOINLINE int isOwner(const aeEventLoop *eventLoop) {
     return eventLoop->owner == (int)getpid();
 }
 
-/* What fd is ready for at this moment, of the bits of mask. Hang-up and error count as both. */
-SELDOM int pollNow(int fd, int mask) {
+/* Returns what fd is ready for now, of the bits of mask. Hang-up and error count as both. */
+NOINLINE int pollNow(int fd, int mask) {
     struct pollfd request = {fd, pollEventsOf(mask), 0};
     return poll(&request, 1, 0) == 1 ? readinessOf(request.revents) : AE_NONE;
 }
 
 /* The next registration of fd is another one; see "File events". */
-SELDOM void endRegistration(aeEventLoop *eventLoop, int fd) {
+NOINLINE void endRegistration(aeEventLoop *eventLoop, int fd) {
     aeFileEvent *slot = &eventLoop->events[fd];
     if (slot->mask == AE_NONE) return;
     slot->mask = AE_NONE;
@@ -238,23 +225,20 @@ char *aeGetApiName(void) {
  * Invariants: a slot with neither AE_READABLE nor AE_WRITABLE is AE_NONE. maxfd is the last slot
  * that is not AE_NONE.
  *
- * A registration begins when a slot goes from AE_NONE to something, and ends when it goes back. The
- * loop counts in `ended` how many have ended. A slot notes in `registration` the count when its
- * latest one ended: with fd it names the next one, unlike all before. So what a poll reports of an
- * fd is void if a registration of it has ended since. The counts wrap: they are compared by how
- * long ago they were the latest. */
-
-enum { FIRST_SLOTS = 32 };
+ * A registration begins when a slot leaves AE_NONE and ends when the slot returns to it. `ended`
+ * counts those that have ended. A slot keeps in `registration` the count at its latest end, which
+ * together with the fd identifies the next one. What a poll reports of an fd is void if a
+ * registration of it has ended since. The counts wrap: they are compared by their age. */
 
 static size_t firedEntries(int slots) {
     return slots < BATCH_SIZE ? BATCH_SIZE : (size_t)slots;
 }
 
-ALWAYS int hasSlot(const aeEventLoop *eventLoop, int fd) {
+ALWAYS_INLINE int hasSlot(const aeEventLoop *eventLoop, int fd) {
     return (unsigned)fd < (unsigned)eventLoop->nevents; /* a negative fd is a large number */
 }
 
-/* Answers whether fd may have a slot. */
+/* Returns whether fd may have a slot, else sets errno. */
 static int isInRange(const aeEventLoop *eventLoop, int fd) {
     if (fd >= 0 && fd < eventLoop->setsize && !eventLoop->isEnding) return 1;
     errno = eventLoop->isEnding ? ECANCELED : fd < 0 ? EBADF : ERANGE;
@@ -278,7 +262,7 @@ static void emptySlots(aeEventLoop *eventLoop, int slots) {
 }
 
 /* Makes a slot for fd, if it may have one. */
-SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
+NOINLINE int growSlots(aeEventLoop *eventLoop, int fd) {
     /* No memory for a number that is not even open. */
     if (!isInRange(eventLoop, fd) || fcntl(fd, F_GETFD) == -1) return AE_ERR;
 
@@ -297,15 +281,15 @@ SELDOM int growSlots(aeEventLoop *eventLoop, int fd) {
     return AE_OK;
 }
 
-/* Answers the slot of a registered fd, NULL for any other number. */
+/* Returns the slot of a registered fd, NULL for any other number. */
 static aeFileEvent *findSlot(aeEventLoop *eventLoop, int fd) {
     if (!hasSlot(eventLoop, fd) || eventLoop->events[fd].mask == AE_NONE) return NULL;
     return &eventLoop->events[fd];
 }
 
-/* A barrier alone changes only the order of the handlers that an fd has. Any other mask is here for
- * want of a handler. */
-SELDOM int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
+/* A barrier alone changes only the order of the handlers that an fd has. Any other mask comes here
+ * because there is no handler. */
+NOINLINE int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
     if (!isInRange(eventLoop, fd)) return AE_ERR;
     aeFileEvent *slot = findSlot(eventLoop, fd);
     if (!slot || mask & AE_BOTH) {
@@ -339,7 +323,7 @@ void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = &eventLoop->events[fd];
     int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
     if (!(left & AE_BOTH)) left = AE_NONE;
-    /* The backend hears of no bit that is not set: failing on it, it might leave the other. */
+    /* A backend that fails on a bit that is not set might leave the other: it gets none. */
     int gone = slot->mask & ~left;
     if (gone & AE_BOTH) aeApiDelEvent(eventLoop, fd, gone);
     errno = error;
@@ -359,11 +343,10 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd) {
     return slot ? slot->clientData : NULL;
 }
 
-/* A registration has ended since the poll. If it was one of this fd, then `mask` is void: returns
- * what the fd is ready for now. The first time it gets nothing, and waits for the next poll, which
- * costs no system call. But a program that pauses and resumes the fd in each iteration would starve
- * it so. */
-SELDOM int lookAgain(aeEventLoop *eventLoop, int fd, int mask, unsigned endedAtPoll) {
+/* A registration has ended since the poll. If it was one of this fd, `mask` is void: returns what
+ * the fd is ready for now. The first time in a loop it returns nothing, which saves a system call;
+ * but an fd that is paused and resumed in each iteration would starve that way. */
+NOINLINE int lookAgain(aeEventLoop *eventLoop, int fd, int mask, unsigned endedAtPoll) {
     const aeFileEvent *slot = &eventLoop->events[fd];
     int hasEnded = eventLoop->ended - slot->registration < eventLoop->ended - endedAtPoll;
     if (slot->mask == AE_NONE || !hasEnded) return mask;
@@ -372,10 +355,10 @@ SELDOM int lookAgain(aeEventLoop *eventLoop, int fd, int mask, unsigned endedAtP
     return AE_NONE;
 }
 
-/* Calls both handlers of an fd. The first may have done anything: before the second call, look at
- * everything again. If it polled, then this batch is out of date; what is still ready is reported
- * again. */
-SELDOM void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask) {
+/* Calls both handlers of an fd. The first may do anything, so everything is looked at again before
+ * the second. If the first polls, the batch is out of date; what is still ready is reported again.
+ */
+NOINLINE void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = &eventLoop->events[fd];
     unsigned ended = eventLoop->ended;
     int writesFirst = slot->mask & AE_BARRIER;
@@ -390,9 +373,8 @@ SELDOM void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask) {
         second(eventLoop, fd, slot->clientData, mask);
 }
 
-/* Serves the entries of `fired`, and returns how many it got to. A poll within a handler leaves
- * none of them. */
-ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
+/* Serves the entries of `fired` and returns how many. A poll within a handler ends it. */
+ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
     int served = 0;
     while (served < eventLoop->ready) {
         int fd = eventLoop->fired[served].fd, mask = eventLoop->fired[served].mask;
@@ -413,65 +395,59 @@ ALWAYS int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
 
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
-/* A server sets a timer for each connection and deletes nearly all of them before they are due.
- * With many timers the cost is cache misses, so what is used together lies together.
+/* Servers set a timer for each connection and delete nearly all of them before they are due. With
+ * many timers cache misses dominate the cost, so what is used together lies together.
  *
- * Leaves. A timer has a leaf: a number from 1 on, under which its record and its deadline are
- * stored. Leaf n is number n % 64 of block n / 64. Blocks are allocated in chunks of 16. Only the
+ * A timer has a leaf, which is a number from 1 on. Leaf n is number n % 64 of block n / 64: the
+ * block stores the timer's record and its deadline. Blocks are allocated in chunks of 16; only the
  * first chunk begins with one block and doubles, so that a few timers take little memory.
  *
  * The winner tree (Knuth, The Art of Computer Programming 3, 5.4.1) finds the nearest deadline.
- * Eight siblings have a parent node, which holds the earliest of their deadlines and the leaf that
- * it belongs to. The tree of a block has 73 nodes:
+ * Eight sibling nodes have a parent, which holds the earliest of their deadlines and the leaf that
+ * it belongs to. In the tree of a block, nodes 0 to 63 are the leaves, nodes 64 to 71 the parents
+ * of eight leaves each, and node 72, the top, is their parent: the parent of node n is node
+ * 64 + n / 8. Above the blocks there are more trees of this form: nodes 0 to 63 of such a tree are
+ * copies of the tops of 64 trees below it. `nearest` is a copy of the highest top.
  *
- *     nodes 0 to 63     its leaves
- *     nodes 64 to 71    the parents of nodes 0 to 7, of nodes 8 to 15, and so on
- *     node 72           the parent of nodes 64 to 71: the top
- *
- * So the parent of node n is node 64 + n / 8. Above the blocks there are more trees of this form:
- * nodes 0 to 63 of such a tree are copies of the tops of 64 trees below it. The copy of the highest
- * top is `nearest`.
- *
- * The index finds the leaf of an id. It is a hash table with chaining. Each block holds 128 of its
+ * The index finds the leaf of an id. It is a hash table with chaining. Each block holds 128 of the
  * buckets. It grows without moving all entries at once (linear hashing, Litwin 1980): a new block n
- * takes its share of the entries of block n - 2^k, where 2^k is the highest power of two in n.
+ * takes its share of the entries of block n - m, where m is the largest power of two up to n.
  *
- * Lists of leaves are linked by `next`: the timers in a bucket, the free leaves, and the timers
- * that have ended and wait for their finalizer. 0 ends a list.
+ * `next` links a leaf into one list: of a bucket, of the free leaves, or of the timers that have
+ * ended and wait for their finalizer. 0 ends a list.
  *
  * Invariants:
  * - A timer is in the bucket of its id from its creation until it is deleted or done.
- * - While it waits, its leaf's node holds its deadline. The node holds NEVER while the handler is
- *   running, after the timer has ended, and when there is no timer.
- * - A parent holds the deadline and the leaf of the earliest of its eight children.
- * - A leaf has a timeProc exactly as long as its timer waits or is running.
+ * - While it waits, its leaf's node holds its deadline. The node holds NEVER or more while the
+ *   handler is running, after the timer has ended, and when there is no timer.
+ * - A parent holds the earliest deadline of its eight children, and a leaf that has it.
+ * - A leaf has a timeProc exactly while its timer waits or is running.
  *
- * Cost: a change of a deadline replays the tree upwards as long as parents change. When a timer is
- * created or deleted that is mostly no level at all, and at most two for each factor of 64 in the
- * number of leaves; when one fires it is all of them. A lookup takes constant time on average.
- * Creating a timer may add a block: that distributes the entries of one block, 128 on average, and
- * allocates at most 64 KiB. Nothing else allocates, and nothing but the first chunk and the
- * directory (8 bytes for each 1024 leaves) moves. Memory is kept until the loop is deleted. */
+ * Cost: creating or deleting a timer usually changes no parent. At worst, and whenever a timer
+ * fires, it changes one node on each level: two levels for each factor of 64 in the number of
+ * leaves. A lookup takes constant time on average. Creating a timer may add a block: that
+ * distributes 64 to 128 index entries on average and allocates less than 64 KiB. Only the first
+ * chunk and the directory (8 bytes for 1024 leaves) ever move. All memory is kept for the loop. */
 
 enum {
     GROUP = 8,                               /* siblings */
-    WIDTH = 64,                              /* leaves of a block, lowest nodes of a tree */
-    TOP = (WIDTH - 1) / (GROUP - 1) * GROUP, /* the node without siblings */
-    BUCKETS = 2 * WIDTH,                     /* of a block */
-    CHUNK = 16,                              /* blocks */
-    TICKS = 4096,                            /* of a microsecond */
-    PASS = GROUP                             /* ticks from one pass to the next */
+    WIDTH = 64,                              /* lowest nodes of a tree, leaves of a block */
+    TOP = (WIDTH - 1) / (GROUP - 1) * GROUP, /* the number of all nodes below the top */
+    BUCKETS = 2 * WIDTH,                     /* per block */
+    CHUNK = 16,                              /* blocks per chunk */
+    TICKS = 4096,                            /* per microsecond */
+    PASS = GROUP                             /* ticks between two passes in one microsecond */
 };
-#define NEVER (UINT64_MAX - (GROUP - 1))     /* later than any deadline, in each place */
-#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH) /* so that a bucket's number fits 32 bits */
+#define NEVER (UINT64_MAX - (GROUP - 1)) /* later than any deadline */
+#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH)
 
-/* A deadline is a number of ticks, 4096 to a microsecond, and its lowest three bits are its node's
- * place among its siblings. So no two siblings are equal, and the earliest tells where it is.
+/* A deadline is a number of ticks, 4096 to a microsecond. Its lowest three bits are the node's
+ * position among its siblings: so the earliest of eight deadlines also tells which one it is.
  *
- * The remaining nine bits count passes within one microsecond. A timer that is armed gets a
- * deadline after the present pass, even if that is the same microsecond: a handler that is due at
- * once over and over does not keep its pass from ending, and fires in the next one. (A pass
- * reads the clock, which takes more than a 512th of a microsecond.) */
+ * The next nine bits count the passes that fire timers within a microsecond. What is armed gets a
+ * deadline after the end of the latest pass, so a timer that arms itself with 0 ms fires in the
+ * next pass. Nine bits suffice, since each pass reads the clock; else it is the next microsecond.
+ */
 typedef struct {
     uint64_t when;
     uint32_t leaf; /* whose deadline it is */
@@ -482,7 +458,7 @@ typedef struct Tree {
     Node nodes[TOP + 1];
     struct Tree *parent; /* NULL for the highest */
     struct Tree *right;  /* above the blocks: the next one at the same height */
-    uint32_t place;      /* the node of the parent that is a copy of the top */
+    uint32_t place;      /* the number of the parent's node that is a copy of this top */
 } Tree;
 
 typedef struct {
@@ -494,7 +470,7 @@ typedef struct {
 
 typedef struct {
     Tree tree;
-    uint32_t buckets[BUCKETS]; /* the first leaf in each */
+    uint32_t buckets[BUCKETS]; /* the first leaf in each, which may be of another block */
     Timer timers[WIDTH];
 } Block;
 
@@ -502,40 +478,42 @@ struct aeTimers {
     Node nearest;
     Block **directory; /* the chunks */
     uint32_t blocks;
-    uint32_t blockMask; /* 2^k - 1 for the least 2^k that is not below `blocks` */
-    uint32_t free;
-    uint32_t firstEnded, lastEnded;
-    uint64_t endedCount;     /* how many timers have ever been put into that queue */
-    uint64_t finalizedCount; /* and taken from it */
-    uint64_t timerCount;     /* how many exist, those in the queue included */
-    uint64_t passEnd;        /* the latest pass fires what is due by then */
-    aeTimeEvent head;        /* what the timer created last was created with */
+    uint32_t blockMask;             /* the smallest power of two >= blocks, minus 1 */
+    uint32_t free;                  /* the first free leaf */
+    uint32_t firstEnded, lastEnded; /* the queue of those that wait for their finalizer */
+    uint64_t endedCount;            /* how many have ever entered that queue */
+    uint64_t finalizedCount;        /* how many have left it */
+    uint64_t timerCount;            /* timers that exist: all but those whose finalizer returned */
+    uint64_t passEnd;               /* the last tick that the latest pass fires */
+    aeTimeEvent head;               /* for timeEventHead: what the newest timer was created with */
 };
 
-ALWAYS Block *blockAt(const struct aeTimers *timers, uint32_t number) {
+/* The address holds until the next timer is created. */
+ALWAYS_INLINE Block *blockAt(const struct aeTimers *timers, uint32_t number) {
     return &timers->directory[number / CHUNK][number % CHUNK];
 }
 
-ALWAYS Block *blockOf(const struct aeTimers *timers, uint32_t leaf) {
+ALWAYS_INLINE Block *blockOf(const struct aeTimers *timers, uint32_t leaf) {
     return blockAt(timers, leaf / WIDTH);
 }
 
 /* The winner tree. */
 
-ALWAYS uint64_t inPlace(uint64_t when, uint32_t place) {
+/* Returns a deadline with the position of node `place`. */
+ALWAYS_INLINE uint64_t inPlace(uint64_t when, uint32_t place) {
     return when - when % GROUP + place % GROUP;
 }
 
-ALWAYS uint64_t earlier(uint64_t a, uint64_t b) {
-    return a < b ? a : b; /* no branch in machine code, which would often be mispredicted */
+ALWAYS_INLINE uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b; /* a conditional move: a branch would often be mispredicted */
 }
 
-ALWAYS uint32_t parentOf(uint32_t place) {
+ALWAYS_INLINE uint32_t parentOf(uint32_t place) {
     return WIDTH + place / GROUP;
 }
 
-/* Decides which of a node and its siblings is the earliest, and tells their parent. */
-ALWAYS void decide(Node *nodes, uint32_t place) {
+/* Finds the earliest of a node and its siblings, and stores it in their parent. */
+ALWAYS_INLINE void decide(Node *nodes, uint32_t place) {
     const Node *n = &nodes[place - place % GROUP];
     uint64_t left = earlier(earlier(n[0].when, n[1].when), earlier(n[2].when, n[3].when));
     uint64_t right = earlier(earlier(n[4].when, n[5].when), earlier(n[6].when, n[7].when));
@@ -545,9 +523,9 @@ ALWAYS void decide(Node *nodes, uint32_t place) {
     parent->leaf = n[earliest % GROUP].leaf;
 }
 
-/* Replays the tree from a leaf whose deadline has changed, as far as that makes a difference. */
-SELDOM void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf) {
-    uint32_t place = leaf % WIDTH, former = leaf; /* whose deadline the node has held before */
+/* Recomputes the parents above a leaf that has changed, up to the first that stays the same. */
+NOINLINE void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf) {
+    uint32_t place = leaf % WIDTH, former = leaf; /* whose deadline node `place` held before */
     for (;;) {
         Node *nodes = tree->nodes;
         for (; place != TOP; place = parentOf(place)) {
@@ -566,7 +544,9 @@ SELDOM void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf) {
     }
 }
 
-ALWAYS void setDeadline(struct aeTimers *timers, Block *block, uint32_t leaf, uint64_t when) {
+/* A parent changes only if its new child is earlier, or if it was this child's. */
+ALWAYS_INLINE void setDeadline(struct aeTimers *timers, Block *block, uint32_t leaf,
+                               uint64_t when) {
     Node *node = &block->tree.nodes[leaf % WIDTH];
     const Node *parent = &block->tree.nodes[parentOf(leaf % WIDTH)];
     node->when = inPlace(when, leaf);
@@ -574,14 +554,13 @@ ALWAYS void setDeadline(struct aeTimers *timers, Block *block, uint32_t leaf, ui
 }
 
 /* Returns the nearest deadline in microseconds, NEVER if there is none. */
-ALWAYS uint64_t nearestDeadline(const struct aeTimers *timers) {
+ALWAYS_INLINE uint64_t nearestDeadline(const struct aeTimers *timers) {
     return timers->nearest.when < NEVER ? timers->nearest.when / TICKS : NEVER;
 }
 
-/* Rounds up, so that not even a nanosecond is missing when the deadline has come. What is due at
- * once is due now, not in the next microsecond; but after the latest pass, if that began in this
- * one. */
-ALWAYS uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
+/* A positive delay is rounded up to a microsecond, so that no timer fires early. A delay of 0 or
+ * less means now; if the latest pass was in the same microsecond, it means the pass after it. */
+ALWAYS_INLINE uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
     const uint64_t last = NEVER / TICKS - 1;
     if (milliseconds > 0) {
         uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
@@ -593,27 +572,27 @@ ALWAYS uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds
 
 /* The index. */
 
-/* A run of 128 ids has its buckets side by side, in one block. The shifts spread runs evenly: those
- * that follow one another, since each shift only permutes them, and those a power of two apart. */
-ALWAYS uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
+/* 128 ids in a row, a run, have their buckets in one block. Successive runs differ in the low bits,
+ * which spreads them evenly; the shifts spread those that are a power of two apart. */
+ALWAYS_INLINE uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
     uint32_t run = (uint32_t)((unsigned long long)id / BUCKETS);
-    uint32_t hash = run ^ run >> 7 ^ run >> 14;
+    uint32_t hash = run ^ (run >> 7) ^ (run >> 14);
     uint32_t number = hash & timers->blockMask;
-    number &= timers->blockMask >> (number >= timers->blocks); /* not split off yet */
+    number &= timers->blockMask >> (number >= timers->blocks); /* a block that is still to come */
     return &blockAt(timers, number)->buckets[((uint32_t)id ^ hash) % BUCKETS];
 }
 
-ALWAYS void addToIndex(const struct aeTimers *timers, Block *block, uint32_t leaf) {
+ALWAYS_INLINE void addToIndex(const struct aeTimers *timers, Block *block, uint32_t leaf) {
     uint32_t *bucket = bucketOf(timers, block->timers[leaf % WIDTH].id);
     block->tree.nodes[leaf % WIDTH].next = *bucket;
     *bucket = leaf;
 }
 
-/* Gives the newest block its share of the index: entries of the block that it is split off from. */
+/* Distributes the entries of one block between it and the newest block. */
 static void splitIndex(struct aeTimers *timers) {
     uint32_t number = timers->blocks - 1;
     if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;
-    uint32_t *buckets = blockAt(timers, number & timers->blockMask >> 1)->buckets;
+    uint32_t *buckets = blockAt(timers, number & (timers->blockMask >> 1))->buckets;
     for (uint32_t i = 0; i < BUCKETS; i++) {
         uint32_t leaf = buckets[i];
         buckets[i] = 0;
@@ -637,8 +616,8 @@ static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLea
     for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
 }
 
-/* Returns the parent for the next tree to the right of `left`, NULL without memory. What was made
- * by then serves the next attempt. */
+/* Returns the parent for the tree to the right of `left`, or NULL if memory runs out. What a failed
+ * attempt has made is linked and serves the next one. */
 static Tree *parentBeside(Tree *left) {
     Tree *parent = left->parent, *above = NULL;
     if (parent && left->place + 1 < WIDTH) return parent;
@@ -658,29 +637,26 @@ static Tree *parentBeside(Tree *left) {
     return tree;
 }
 
-static int isPowerOfTwo(uint32_t n) {
-    return (n & (n - 1)) == 0; /* 0 counts as one */
-}
-
-/* Makes room for one more block: the directory and the first chunk double when they are full. */
+/* Makes room for one more block. The first chunk doubles when it is full, any other is allocated
+ * whole. */
 static int growChunks(struct aeTimers *timers) {
     uint32_t chunk = timers->blocks / CHUNK, used = timers->blocks % CHUNK;
-    if (used == 0 && isPowerOfTwo(chunk)) {
-        Block **directory = resizeArray(timers->directory, chunk ? chunk * 2 : 1, sizeof(Block *));
+    if (used == 0) {
+        Block **directory = resizeArray(timers->directory, (size_t)chunk + 1, sizeof(Block *));
         if (!directory) return AE_ERR;
         timers->directory = directory;
+        directory[chunk] = NULL;
     }
-    if (used == 0 || (chunk == 0 && isPowerOfTwo(used))) {
+    if (used == 0 || (chunk == 0 && (used & (used - 1)) == 0)) {
         size_t room = chunk ? CHUNK : used ? used * 2 : 1;
-        Block *blocks = resizeArray(used ? timers->directory[chunk] : NULL, room, sizeof(Block));
+        Block *blocks = resizeArray(timers->directory[chunk], room, sizeof(Block));
         if (!blocks) return AE_ERR;
         timers->directory[chunk] = blocks;
     }
     return AE_OK;
 }
 
-/* Adds 64 leaves and two pages. */
-SELDOM int addBlock(struct aeTimers *timers) {
+NOINLINE int addBlock(struct aeTimers *timers) {
     uint32_t number = timers->blocks;
     Tree *parent = NULL;
     if (number >= MOST_BLOCKS) {
@@ -745,12 +721,9 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
     uint64_t deadline = deadlineIn(timers, milliseconds);
     setDeadline(timers, block, leaf, deadline);
     timers->timerCount++;
-    aeTimeEvent *head = eventLoop->timeEventHead = &timers->head;
-    head->id = id;
-    head->when = deadline / TICKS;
-    head->timeProc = proc;
-    head->finalizerProc = finalizerProc;
-    head->clientData = clientData;
+    timers->head =
+        (aeTimeEvent){id, deadline / TICKS, proc, finalizerProc, clientData, NULL, NULL, 0};
+    eventLoop->timeEventHead = &timers->head;
     return id;
 }
 
@@ -761,8 +734,8 @@ static void freeLeaf(aeEventLoop *eventLoop, uint32_t leaf) {
     if (--timers->timerCount == 0) eventLoop->timeEventHead = NULL;
 }
 
-/* Ends a timer that is neither in the index nor running. */
-ALWAYS void endTimer(aeEventLoop *eventLoop, Block *block, uint32_t leaf) {
+/* The timer has left the index, and its handler is not running. */
+ALWAYS_INLINE void endTimer(aeEventLoop *eventLoop, Block *block, uint32_t leaf) {
     struct aeTimers *timers = eventLoop->timers;
     Timer *timer = &block->timers[leaf % WIDTH];
     timer->timeProc = NULL;
@@ -793,7 +766,7 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
         *link = node->next;
         timer->id = AE_DELETED_EVENT_ID;
         if (timers->head.id == id) timers->head.id = AE_DELETED_EVENT_ID;
-        if (node->when >= NEVER) return AE_OK; /* running: fireNearest ends it */
+        if (node->when >= NEVER) return AE_OK; /* it is running, and fireNearest ends it */
         setDeadline(timers, block, leaf, NEVER);
         endTimer(eventLoop, block, leaf);
         return AE_OK;
@@ -802,7 +775,7 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     return AE_ERR;
 }
 
-/* Calls the handler of the nearest timer. The handler may move blocks. */
+/* Calls the handler of the nearest timer. The handler may create timers, which may move blocks. */
 static void fireNearest(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t leaf = timers->nearest.leaf;
@@ -812,7 +785,6 @@ static void fireNearest(aeEventLoop *eventLoop) {
     uint32_t following = timers->nearest.leaf;
     PREFETCH(&blockOf(timers, following)->timers[following % WIDTH]);
     PREFETCH(&blockOf(timers, following)->tree.nodes[following % WIDTH]);
-    PREFETCH(bucketOf(timers, timer.id));
 
     int again = timer.timeProc(eventLoop, timer.id, timer.clientData);
     block = blockOf(timers, leaf);
@@ -826,7 +798,7 @@ static void fireNearest(aeEventLoop *eventLoop) {
 }
 
 /* Calls the finalizers of the timers that have ended by now, in the order in which they ended. A
- * pass within a finalizer takes its timers from the same queue. */
+ * pass started by a finalizer uses the same queue: therefore the counts. */
 static void finalizeTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     uint64_t endedCount = timers->endedCount;
@@ -841,9 +813,9 @@ static void finalizeTimers(aeEventLoop *eventLoop) {
     }
 }
 
-/* A pass: fires what is due by now, each timer once, then finalizes. Returns how many fired. A pass
- * within a handler is one of its own. */
-SELDOM int fireTimers(aeEventLoop *eventLoop) {
+/* A pass: fires what is due, each timer once, then calls finalizers. Returns how many fired. The
+ * end stays in this microsecond, also after 512 passes: nothing fires early. */
+NOINLINE int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     int fired = 0;
     if (timers->nearest.when < NEVER) {
@@ -857,7 +829,7 @@ SELDOM int fireTimers(aeEventLoop *eventLoop) {
     return fired;
 }
 
-/* Ends and finalizes all timers, also those whose handler was left by longjmp. */
+/* Ends and finalizes all timers, including those whose handler was left by longjmp. */
 static void endTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     for (uint32_t leaf = 0; leaf < timers->blocks * WIDTH; leaf++) {
@@ -876,8 +848,8 @@ static void endTimers(aeEventLoop *eventLoop) {
 static const uint64_t longestWait = (uint64_t)INT_MAX * 1000;
 
 /* How long to wait: `timeout` filled in, or NULL for as long as it takes. */
-ALWAYS struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
-                                     struct timeval *timeout) {
+ALWAYS_INLINE struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
+                                            struct timeval *timeout) {
     uint64_t wait = 0;
     if (!dontWait) {
         uint64_t deadline = nearestDeadline(eventLoop->timers);
@@ -892,7 +864,7 @@ ALWAYS struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
     return timeout;
 }
 
-ALWAYS int iterate(aeEventLoop *eventLoop, int flags) {
+ALWAYS_INLINE int iterate(aeEventLoop *eventLoop, int flags) {
     int served = 0, firesTimers = flags & AE_TIME_EVENTS;
     if (eventLoop->maxfd != -1 || (firesTimers && !(flags & AE_DONT_WAIT))) {
         if (flags & AE_CALL_BEFORE_SLEEP && eventLoop->beforesleep)
@@ -919,10 +891,7 @@ int aeProcessEvents(aeEventLoop *eventLoop, int flags) {
 
 int aeWait(int fd, int mask, long long milliseconds) {
     int timeout = milliseconds > INT_MAX ? INT_MAX : milliseconds < 0 ? -1 : (int)milliseconds;
-    struct pollfd request = {fd, 0, 0};
-    if (mask & AE_READABLE) request.events |= POLLIN;
-    if (mask & AE_WRITABLE) request.events |= POLLOUT;
-
+    struct pollfd request = {fd, pollEventsOf(mask), 0};
     /* poll(2) would wait on a negative fd without looking at it. */
     int ready = fd < 0 ? 1 : poll(&request, 1, timeout);
     if (ready <= 0) return ready;
@@ -930,10 +899,8 @@ int aeWait(int fd, int mask, long long milliseconds) {
         errno = EBADF;
         return -1;
     }
-    int result = AE_NONE;
-    if (request.revents & POLLIN) result |= AE_READABLE;
-    if (request.revents & (POLLOUT | POLLERR | POLLHUP)) result |= AE_WRITABLE;
-    return result;
+    return (request.revents & POLLIN ? AE_READABLE : AE_NONE) |
+           (request.revents & (POLLOUT | POLLERR | POLLHUP) ? AE_WRITABLE : AE_NONE);
 }
 
 /// The loop ///////////////////////////////////////////////////////////////////////////////////////
@@ -1009,14 +976,11 @@ void aeSetAfterSleepProc(aeEventLoop *eventLoop, aeBeforeSleepProc *aftersleep) 
 }
 
 void aeSetDontWait(aeEventLoop *eventLoop, int noWait) {
-    if (noWait)
-        eventLoop->flags |= AE_DONT_WAIT;
-    else
-        eventLoop->flags &= ~AE_DONT_WAIT;
+    int others = eventLoop->flags & ~AE_DONT_WAIT;
+    eventLoop->flags = noWait ? others | AE_DONT_WAIT : others;
 }
 
-/* The flag changes behind the compiler's back, under a signal handler or another thread. Nothing
- * else depends on when it is seen. */
+/* A signal handler or another thread may change the flag. */
 #ifdef __GNUC__
 #define LOAD_STOP(eventLoop) __atomic_load_n(&(eventLoop)->stop, __ATOMIC_RELAXED)
 #define STORE_STOP(eventLoop, value) __atomic_store_n(&(eventLoop)->stop, value, __ATOMIC_RELAXED)

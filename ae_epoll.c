@@ -83,7 +83,7 @@ static void aeApiFree(aeEventLoop *eventLoop) {
 }
 
 /* What the kernel hands back with an event: an fd and its registration. */
-ALWAYS int watch(int set, int operation, int fd, int mask, unsigned registration) {
+ALWAYS_INLINE int watch(int set, int operation, int fd, int mask, unsigned registration) {
     static const uint32_t interest[] = {0, EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT};
     struct epoll_event event = {.events = interest[mask & AE_BOTH], .data.fd = fd};
     memcpy((char *)&event.data + sizeof(fd), &registration, sizeof(registration));
@@ -97,7 +97,7 @@ static unsigned registrationOf(const struct epoll_event *event) {
 }
 
 /* The kernel knows an fd that it should not, or the reverse. */
-SELDOM int watchAgain(aeEventLoop *eventLoop, int fd, int mask) {
+NOINLINE int watchAgain(aeEventLoop *eventLoop, int fd, int mask) {
     Poller *poller = eventLoop->apidata;
     unsigned next = eventLoop->ended + 1;
     if (errno == EEXIST)
@@ -126,19 +126,19 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
 #ifdef AE_EPOLL_PWAIT2
 /* epoll_pwait2 failed: returns whether to go on with epoll_wait. A sandbox may refuse a call with
  * any errno. If it was a true error, epoll_wait has it, too. */
-SELDOM int isRefused(Poller *poller) {
+NOINLINE int isRefused(Poller *poller) {
     if (errno != EINTR) poller->wholeMilliseconds = 1;
     return poller->wholeMilliseconds;
 }
 
-ALWAYS int waitMicroseconds(Poller *poller, uint64_t microseconds) {
+ALWAYS_INLINE int waitMicroseconds(Poller *poller, uint64_t microseconds) {
     struct timespec limit = {(time_t)(microseconds / 1000000),
                              (long)(microseconds % 1000000) * 1000};
     return epoll_pwait2(poller->fd, poller->events, BATCH_SIZE, &limit, NULL);
 }
 
 /* Answers how much shorter to ask for a wait: by as much as the kernel will delay its end. */
-ALWAYS uint64_t delayOf(const Poller *poller, uint64_t wait) {
+ALWAYS_INLINE uint64_t delayOf(const Poller *poller, uint64_t wait) {
     if (poller->slack < 0) return 0;
     uint64_t delay = wait / 1000, slack = (uint64_t)poller->slack;
     if (delay > MOST_DELAY) delay = MOST_DELAY;
@@ -148,7 +148,7 @@ ALWAYS uint64_t delayOf(const Poller *poller, uint64_t wait) {
 
 /* The delay has been taken off, and the wait timed out. Should what is left be refused, the next
  * iteration waits for it with epoll_wait. */
-SELDOM int waitForTheRest(aeEventLoop *eventLoop) {
+NOINLINE int waitForTheRest(aeEventLoop *eventLoop) {
     uint64_t now = monotonicNow(0);
     if (now >= eventLoop->waitsUntil) return 0;
     int ready = waitMicroseconds(eventLoop->apidata, eventLoop->waitsUntil - now);
@@ -158,7 +158,7 @@ SELDOM int waitForTheRest(aeEventLoop *eventLoop) {
 }
 #endif
 
-ALWAYS int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeout) {
+ALWAYS_INLINE int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
 #ifdef AE_EPOLL_PWAIT2
     if (!poller->wholeMilliseconds && (timeout->tv_sec || timeout->tv_usec)) {
@@ -184,7 +184,7 @@ static const int meanings[32] = {MEANINGS_OF_4(0),  MEANINGS_OF_4(4),  MEANINGS_
                                  MEANINGS_OF_4(12), MEANINGS_OF_4(16), MEANINGS_OF_4(20),
                                  MEANINGS_OF_4(24), MEANINGS_OF_4(28)};
 
-ALWAYS int pollSet(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS_INLINE int pollSet(aeEventLoop *eventLoop, struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     int ready = timeout ? waitAtMost(eventLoop, timeout)
                         : epoll_wait(poller->fd, poller->events, BATCH_SIZE, -1);
@@ -256,11 +256,11 @@ static int dropGhosts(aeEventLoop *eventLoop, int ready, const struct timeval *t
     return found;
 }
 
-SELDOM int pollAmongGhosts(aeEventLoop *eventLoop, struct timeval *timeout) {
+NOINLINE int pollAmongGhosts(aeEventLoop *eventLoop, struct timeval *timeout) {
     return dropGhosts(eventLoop, pollSet(eventLoop, timeout), timeout);
 }
 
-ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS_INLINE int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     const Poller *poller = eventLoop->apidata;
     return poller->mayHaveGhosts ? pollAmongGhosts(eventLoop, timeout)
                                  : pollSet(eventLoop, timeout);

@@ -101,7 +101,7 @@ static void putBack(aeEventLoop *eventLoop) {
 }
 
 /* Makes room to take out another batch. Without memory for it there is less, or none. */
-SELDOM void growOut(aeEventLoop *eventLoop) {
+NOINLINE void growOut(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
     int room = poller->count + BATCH_SIZE;
     poller = resizeArray(poller, 1, sizeof(*poller) + (size_t)room * sizeof(poller->out[0]));
@@ -129,7 +129,7 @@ static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) 
     }
 }
 
-ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS_INLINE int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     struct timeval soon = {0, 0};
     int found = 0, wait = 0;

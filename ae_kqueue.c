@@ -137,7 +137,7 @@ static int collect(aeEventLoop *eventLoop, const struct kevent *events, int coun
     return found;
 }
 
-ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS_INLINE int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     struct timespec limit = {0, 0};
     if (timeout) {

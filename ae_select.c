@@ -83,7 +83,7 @@ static int waitForEvents(aeEventLoop *eventLoop, struct timeval *timeout) {
                   timeout ? &limit : NULL);
 }
 
-ALWAYS int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
+ALWAYS_INLINE int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     int ready;
     do {

@@ -9,21 +9,16 @@
 
 /* What is neither ISO C nor POSIX hides in the strict modes of a compiler, and each system has its
  * own word to show it. FreeBSD and DragonFly have none, but hide nothing unless asked to. */
-#ifndef _GNU_SOURCE
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
-#endif
-#ifndef _DARWIN_C_SOURCE
+#undef _DARWIN_C_SOURCE
 #define _DARWIN_C_SOURCE
-#endif
-#ifndef _NETBSD_SOURCE
+#undef _NETBSD_SOURCE
 #define _NETBSD_SOURCE
-#endif
-#ifndef __EXTENSIONS__
+#undef __EXTENSIONS__
 #define __EXTENSIONS__
-#endif
-#ifndef _TS_ERRNO
+#undef _TS_ERRNO
 #define _TS_ERRNO /* Solaris and illumos: an errno for each thread, without -pthread */
-#endif
 #if defined(__OpenBSD__) && !defined(_BSD_SOURCE)
 #define _BSD_SOURCE
 #endif
