@@ -139,7 +139,7 @@ timers 's/if \(number > timers->blockMask\) (timers->blockMask = )/if (0) $1/' \
     'the index does not grow with the blocks'
 timers 's/if \(number > timers->blockMask\) (timers->blockMask = )/if (number >= timers->blockMask) $1/' \
     'the index doubles one block early'
-timers 's/number & timers->blockMask >> 1\)/0)/' \
+timers 's/number & \(timers->blockMask >> 1\)\)/0)/' \
     'each new block is split off from the first one'
 timers 's/buckets\[i\] = 0;//' \
     'a split leaves the entries where they were too'
@@ -235,7 +235,7 @@ timers 's/for \(uint32_t n = 0; n < TOP; n \+= GROUP\) decide\(tree->nodes, n\);
     'a new tree has no winners'
 timers 's/memset\(block, 0, sizeof\(\*block\)\);//' \
     'a new block holds garbage'
-timers 's/chunk \? chunk \* 2 : 1, sizeof/chunk ? chunk : 1, sizeof/' \
+timers 's/\(size_t\)chunk \+ 1, sizeof/chunk ? chunk : 1, sizeof/' \
     'the directory does not grow'
 timers 's/used \? used \* 2 : 1/used ? used + 1 : 1/' \
     'the first chunk grows by one block and is filled as if it had doubled'
@@ -251,7 +251,7 @@ mutant epoll ae.c 's/ \|\| \(firesTimers && !\(flags & AE_DONT_WAIT\)\)//' \
     'no sleep without an fd'
 mutant epoll ae.c 's/if \(flags & AE_FILE_EVENTS\) served/served/' \
     'file handlers run without AE_FILE_EVENTS'
-mutant epoll ae.c 's/if \(nearest > now\) wait = nearest - now;/if (nearest > now) wait = (nearest - now) \/ 1000 * 1000;/' \
+mutant epoll ae.c 's/if \(deadline > now\) wait = deadline - now;/if (deadline > now) wait = (deadline - now) \/ 1000 * 1000;/' \
     'a wait ends before the deadline'
 mutant epoll ae.c 's/STORE_STOP\(eventLoop, 0\);//' \
     'aeMain does not clear stop'
