@@ -576,7 +576,7 @@ ALWAYS_INLINE uint64_t deadlineIn(const struct aeTimers *timers, long long milli
  * which spreads them evenly; the shifts spread those that are a power of two apart. */
 ALWAYS_INLINE uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
     uint32_t run = (uint32_t)((unsigned long long)id / BUCKETS);
-    uint32_t hash = run ^ (run >> 7) ^ (run >> 14);
+    uint32_t hash = run ^ (run >> 8) ^ (run >> 18);
     uint32_t number = hash & timers->blockMask;
     number &= timers->blockMask >> (number >= timers->blocks); /* a block that is still to come */
     return &blockAt(timers, number)->buckets[((uint32_t)id ^ hash) % BUCKETS];
