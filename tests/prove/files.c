@@ -1,0 +1,133 @@
+/* Calls the functions of file events in any order, from outside and from inside of handlers, on a
+ * kernel that answers anything. See README.md.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#include "kernel.h"
+
+#include "../../ae.c"
+
+static aeFileProc onReady, onOther, onNested;
+static int callsLeft; /* that handlers may make */
+
+#define ANY_FD() fds[eachOf(0, fdCount - 1)]
+
+static const struct {
+    int mask;
+    aeFileProc *proc;
+} creations[] = {
+    {AE_READABLE, onReady},
+    {AE_WRITABLE, onReady},
+    {AE_WRITABLE | AE_BARRIER, onOther},
+    {AE_READABLE | AE_WRITABLE, onOther},
+    {AE_BARRIER, NULL},
+};
+
+/* One call, any. A macro, since the analyser joins what it knows where a function returns. What
+ * errno is left over makes no difference to the next call. */
+#define CALL(loop)                                                                           \
+    do {                                                                                     \
+        int fd = ANY_FD(), which = eachOf(0, 9);                                             \
+        if (which < 5)                                                                       \
+            aeCreateFileEvent(loop, fd, creations[which].mask, creations[which].proc, NULL); \
+        else if (which < 8)                                                                  \
+            aeDeleteFileEvent(loop, fd, which - 4);                                          \
+        else if (which < 9)                                                                  \
+            aeResizeSetSize(loop, fd == fds[0] ? 4 : 40);                                    \
+        errno = 0;                                                                           \
+    } while (0)
+
+static void onReady(aeEventLoop *loop, int fd, void *data, int mask) {
+    if (callsLeft == 0) return;
+    callsLeft--;
+    CALL(loop);
+}
+
+static void onOther(aeEventLoop *loop, int fd, void *data, int mask) {
+}
+
+static void onNested(aeEventLoop *loop, int fd, void *data, int mask) {
+    if (callsLeft == 0) return;
+    callsLeft--;
+    aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT);
+}
+
+static aeEventLoop *newLoop(int setsize, int first, int second) {
+    fds[0] = first;
+    fds[1] = second;
+    fdCount = 2;
+    return aeCreateEventLoop(setsize);
+}
+
+/* What changes nothing, whatever the fd. */
+static void callsOfNoEffect(aeEventLoop *loop) {
+    static const int numbers[] = {INT_MIN, -1, 0, 2, 31, 32, 63, 64, 99, 100, INT_MAX};
+    int fd = numbers[eachOf(0, sizeof(numbers) / sizeof(numbers[0]) - 1)];
+    if (fd < 0 || fd >= loop->setsize) aeCreateFileEvent(loop, fd, anyInt(), onOther, NULL);
+    aeCreateFileEvent(loop, fd, anyInt(), NULL, NULL);
+    aeDeleteFileEvent(loop, fd, anyInt());
+    aeGetFileEvents(loop, fd);
+    aeGetFileClientData(loop, fd);
+    aeResizeSetSize(loop, anyOf(INT_MIN, 0));
+    aeGetSetSize(loop);
+    aeWait(anyInt(), anyInt(), Frama_C_long_long_interval(LLONG_MIN, LLONG_MAX));
+    errno = 0;
+}
+
+/* Any two calls, then an iteration. */
+void anyCalls(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    if (!loop) return;
+    CALL(loop);
+    CALL(loop);
+    aeProcessEvents(loop, AE_ALL_EVENTS | AE_DONT_WAIT);
+    provePid = eachOf(1, 2);
+    aeDeleteEventLoop(loop);
+}
+
+/* One fd with different handlers for reading and writing, and one that is registered for reading:
+ * an iteration in which handlers make any one call, then another iteration. */
+void callsFromHandlers(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    if (!loop) return;
+    if (aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL) == AE_ERR ||
+        aeCreateFileEvent(loop, 1, AE_WRITABLE | (maybe() ? AE_BARRIER : 0), onOther, NULL) ==
+            AE_ERR ||
+        aeCreateFileEvent(loop, 7, AE_READABLE, onReady, NULL) == AE_ERR)
+        return;
+    callsLeft = 1;
+    errno = 0;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+    errno = 0;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+    aeDeleteEventLoop(loop);
+}
+
+/* Likewise, but the handlers process events themselves. */
+void nestedCalls(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    if (!loop) return;
+    if (aeCreateFileEvent(loop, 1, AE_READABLE, onNested, NULL) == AE_ERR ||
+        aeCreateFileEvent(loop, 1, AE_WRITABLE, onOther, NULL) == AE_ERR ||
+        aeCreateFileEvent(loop, 7, AE_READABLE, onReady, NULL) == AE_ERR)
+        return;
+    callsLeft = 2;
+    errno = 0;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+    aeDeleteEventLoop(loop);
+}
+
+/* The slots move, and may fail to. */
+void growth(void) {
+    aeEventLoop *loop = newLoop(100, 1, 36);
+    if (!loop) return;
+    callsOfNoEffect(loop);
+    aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL);
+    errno = 0;
+    callsLeft = 0;
+    aeCreateFileEvent(loop, 36, AE_READABLE, onReady, NULL);
+    errno = 0;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+    callsOfNoEffect(loop);
+    aeDeleteEventLoop(loop);
+}

@@ -1,0 +1,292 @@
+/* The kernel under ae.c and its backends: each call may fail with any errno, or do anything that
+ * its manual page allows. It stands in for the system by macros, so it comes before ae.c.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the libae authors. See LICENSE. */
+#ifndef PROVE_KERNEL_H
+#define PROVE_KERNEL_H
+
+#include "any.h"
+#include "text.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 02000000
+#endif
+
+/* How many fds a poll may report at once. */
+#ifndef MOST_READY
+#define MOST_READY 2
+#endif
+
+/// Processes, clock and fds ///////////////////////////////////////////////////////////////////////
+
+static int provePid = 1;
+
+static int proveGetpid(void) {
+    return provePid;
+}
+
+static int proveClockGettime(int clock, struct timespec *now) {
+    now->tv_sec = Frama_C_long_interval(0, LONG_MAX / 2000000);
+    now->tv_nsec = Frama_C_long_interval(0, 999999999);
+    return 0;
+}
+
+static int proveFcntl(int fd, int command, ...) {
+    return maybe() ? 1 : anyFailure();
+}
+
+static int proveClose(int fd) {
+    return 0;
+}
+
+/* The fds that the program uses: the kernel knows of no others. */
+enum { MOST_FDS = 3 };
+static int fds[MOST_FDS];
+static int fdCount;
+
+static int indexOf(int fd) {
+    int i = 0;
+    while (i < fdCount && fds[i] != fd) i++;
+    //@ assert an_fd_of_the_program: i < fdCount;
+    return i;
+}
+
+/* POLLNVAL needs no bit; nor do hang-up and error. */
+static int provePoll(struct pollfd *set, nfds_t count, int milliseconds) {
+    int ready = 0;
+    if (maybe()) return anyFailure();
+    for (nfds_t i = 0; i < count; i++) {
+        isRead(&set[i].fd, sizeof(set[i].fd));
+        isRead(&set[i].events, sizeof(set[i].events));
+        set[i].revents = maybe() ? (short)anyOf(1, SHRT_MAX) : 0;
+        if (set[i].revents) ready++;
+    }
+    return ready;
+}
+
+/// epoll //////////////////////////////////////////////////////////////////////////////////////////
+
+#ifdef AE_BACKEND_EPOLL
+#ifndef PLAIN_SYSTEM
+#define __GLIBC_PREREQ(major, minor) 1
+#define __GLIBC__ 2
+#endif
+
+/* What the program has handed over with an fd, now and before. */
+enum { MOST_HANDED = 2 };
+static uint64_t handed[MOST_FDS][MOST_HANDED];
+static int isHanded[MOST_FDS][MOST_HANDED];
+
+static int proveEpollCtl(int set, int operation, int fd, struct epoll_event *event) {
+    int i = indexOf(fd);
+    //@ assert operation: 1 <= operation <= 3;
+    isRead(event, sizeof(*event));
+    if (maybe()) return anyFailure();
+    if (operation == EPOLL_CTL_DEL || (isHanded[i][0] && handed[i][0] == event->data.u64)) return 0;
+    handed[i][1] = handed[i][0];
+    isHanded[i][1] = isHanded[i][0];
+    handed[i][0] = event->data.u64;
+    isHanded[i][0] = 1;
+    return 0;
+}
+
+/* Reports anything of what was handed over ever. */
+static int proveEpollWait(int set, struct epoll_event *events, int room, int milliseconds) {
+    int ready = 0;
+    if (maybe()) return anyFailure();
+    while (ready < MOST_READY && ready < room && maybe()) {
+        int i = eachOf(0, MOST_FDS - 1), j = eachOf(0, MOST_HANDED - 1);
+        if (i >= fdCount || !isHanded[i][j]) continue;
+        events[ready].events = (uint32_t)anyInt();
+        events[ready].data.u64 = handed[i][j];
+        ready++;
+    }
+    return ready;
+}
+
+static int proveEpollPwait2(int set, struct epoll_event *events, int room,
+                            const struct timespec *timeout, void *signals) {
+    isRead(timeout, sizeof(*timeout));
+    return proveEpollWait(set, events, room, 0);
+}
+
+#define prctl(option, a, b, c, d) anyInt()
+#define epoll_create1(flags) fdOrFailure()
+#define dup3(from, to, flags) fdOrFailure()
+#define epoll_ctl(set, operation, fd, event) proveEpollCtl(set, operation, fd, event)
+#define epoll_wait(set, events, room, ms) proveEpollWait(set, events, room, ms)
+#define epoll_pwait2(set, events, room, timeout, signals) \
+    proveEpollPwait2(set, events, room, timeout, signals)
+#endif
+
+/// select /////////////////////////////////////////////////////////////////////////////////////////
+
+#ifdef AE_BACKEND_SELECT
+static void checkFd(int fd) {
+    //@ assert below_FD_SETSIZE: 0 <= fd < FD_SETSIZE;
+}
+
+#define WORD_OF(fd, set) (checkFd(fd), (set)->__fc_fd_set[(fd) / 64])
+#undef FD_SET
+#undef FD_CLR
+#undef FD_ISSET
+#undef FD_ZERO
+#define FD_SET(fd, set) ((void)(WORD_OF(fd, set) |= (long)(1ul << (fd) % 64)))
+#define FD_CLR(fd, set) ((void)(WORD_OF(fd, set) &= (long)~(1ul << (fd) % 64)))
+#define FD_ISSET(fd, set) ((WORD_OF(fd, set) & (long)(1ul << (fd) % 64)) != 0)
+#define FD_ZERO(set) memset(set, 0, sizeof(*(set)))
+
+/* Leaves some of the bits that are set. */
+static int proveSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
+                       struct timeval *timeout) {
+    int ready = 0;
+    //@ assert count: 0 <= count <= FD_SETSIZE;
+    isRead(readable, sizeof(*readable));
+    isRead(writable, sizeof(*writable));
+    if (timeout) {
+        isReadTimeval(timeout);
+        isWritten(timeout, sizeof(*timeout));
+    }
+    if (maybe()) return anyFailure();
+    for (int i = 0; i < fdCount; i++) {
+        if (FD_ISSET(fds[i], readable)) {
+            if (maybe())
+                ready++;
+            else
+                FD_CLR(fds[i], readable);
+        }
+        if (FD_ISSET(fds[i], writable)) {
+            if (maybe())
+                ready++;
+            else
+                FD_CLR(fds[i], writable);
+        }
+    }
+    return ready;
+}
+
+#define select(count, readable, writable, failed, timeout) \
+    proveSelect(count, readable, writable, failed, timeout)
+#endif
+
+/// kqueue /////////////////////////////////////////////////////////////////////////////////////////
+
+#ifdef AE_BACKEND_KQUEUE
+#include <sys/event.h>
+
+static int isKnown[MOST_FDS];
+
+static void readEvent(const struct kevent *event) {
+    isRead(&event->ident, sizeof(event->ident));
+    isRead(&event->filter, sizeof(event->filter));
+    isRead(&event->flags, sizeof(event->flags));
+    isRead(&event->fflags, sizeof(event->fflags));
+    isRead(&event->data, sizeof(event->data));
+    isRead(&event->udata, sizeof(event->udata));
+    //@ assert filter: event->filter == EVFILT_READ || event->filter == EVFILT_WRITE;
+}
+
+/* Any filter, flags and data. */
+static void report(struct kevent *event, uintptr_t ident) {
+    isWritten(event, sizeof(*event));
+    event->ident = ident;
+}
+
+/* Failures and receipts of the changes come first, then any events of any fds that were ever added.
+ */
+static int proveKevent(int queue, const struct kevent *changes, int count, struct kevent *events,
+                       int room, const struct timespec *timeout) {
+    int reported = 0;
+    if (timeout) isRead(timeout, sizeof(*timeout));
+    if (maybe()) return anyFailure();
+    for (int i = 0; i < count; i++) {
+        readEvent(&changes[i]);
+        isKnown[indexOf((int)changes[i].ident)] = 1;
+        if (reported < room && maybe()) report(&events[reported++], changes[i].ident);
+    }
+    while (reported < MOST_READY && reported < room && maybe()) {
+        int i = eachOf(0, MOST_FDS - 1);
+        if (i < fdCount && isKnown[i]) report(&events[reported++], (uintptr_t)fds[i]);
+    }
+    return reported;
+}
+
+#define kqueue() fdOrFailure()
+#define kevent(queue, changes, count, events, room, timeout) \
+    proveKevent(queue, changes, count, events, room, timeout)
+#endif
+
+/// Event ports ////////////////////////////////////////////////////////////////////////////////////
+
+#ifdef AE_BACKEND_EVPORT
+#include <port.h>
+
+#ifndef EBADFD
+#define EBADFD 77
+#endif
+#ifndef ETIME
+#define ETIME 62
+#endif
+
+static int isKnown[MOST_FDS];
+
+static int provePortAssociate(int port, int source, uintptr_t object, int events, void *user) {
+    int i = indexOf((int)object);
+    if (maybe()) return anyFailure();
+    isKnown[i] = 1;
+    return 0;
+}
+
+static int provePortDissociate(int port, int source, uintptr_t object) {
+    indexOf((int)object);
+    return zeroOrFailure();
+}
+
+/* Returns fds that were ever associated; may fail, with or without such events. May leave both the
+ * list and the count as they were when it fails. */
+static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *count,
+                         const struct timespec *timeout) {
+    unsigned found = 0;
+    if (timeout) isRead(timeout, sizeof(*timeout));
+    //@ assert enough_room: 1 <= *count <= room;
+    if (maybe()) {
+        *count = (unsigned)eachOf(0, 1);
+        return anyFailure();
+    }
+    while (found < MOST_READY && found < room && maybe()) {
+        int i = eachOf(0, MOST_FDS - 1);
+        if (i >= fdCount || !isKnown[i]) continue;
+        list[found].portev_events = anyInt();
+        list[found].portev_source = PORT_SOURCE_FD;
+        list[found].portev_object = (uintptr_t)fds[i];
+        list[found].portev_user = NULL;
+        found++;
+    }
+    *count = found;
+    return maybe() ? 0 : anyFailure();
+}
+
+#define port_create() fdOrFailure()
+#define port_associate(port, source, object, events, user) \
+    provePortAssociate(port, source, object, events, user)
+#define port_dissociate(port, source, object) provePortDissociate(port, source, object)
+#define port_getn(port, list, room, count, timeout) provePortGetn(port, list, room, count, timeout)
+#endif
+
+#define getpid() proveGetpid()
+#define clock_gettime(clock, now) proveClockGettime(clock, now)
+#define fcntl proveFcntl
+#define close(fd) proveClose(fd)
+#define poll(set, count, milliseconds) provePoll(set, count, milliseconds)
+
+#endif
