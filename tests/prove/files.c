@@ -70,64 +70,112 @@ static void callsOfNoEffect(aeEventLoop *loop) {
     aeGetFileClientData(loop, fd);
     aeResizeSetSize(loop, anyOf(INT_MIN, 0));
     aeGetSetSize(loop);
+    aeSetDontWait(loop, anyInt());
     aeWait(anyInt(), anyInt(), Frama_C_long_long_interval(LLONG_MIN, LLONG_MAX));
     errno = 0;
 }
 
-/* Any two calls, then an iteration. */
+/* Any two calls, then an iteration, or the end of the loop: that of the parent or, after fork, of
+ * the child. */
 void anyCalls(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
     if (!loop) return;
     CALL(loop);
     CALL(loop);
-    aeProcessEvents(loop, AE_ALL_EVENTS | AE_DONT_WAIT);
-    provePid = eachOf(1, 2);
-    aeDeleteEventLoop(loop);
+    switch (eachOf(0, 2)) {
+    case 0:
+        aeProcessEvents(loop, AE_ALL_EVENTS | AE_DONT_WAIT);
+        break;
+    case 1:
+        aeDeleteEventLoop(loop);
+        break;
+    case 2:
+        provePid++;
+        aeDeleteEventLoop(loop);
+        break;
+    }
 }
 
-/* One fd with different handlers for reading and writing, and one that is registered for reading:
- * an iteration in which handlers make any one call, then another iteration. */
+/* One fd with different handlers for reading and writing, and one that is registered for reading.
+ */
+#define REGISTER_TWO(loop, reader)                                                          \
+    if (!loop || aeCreateFileEvent(loop, 1, AE_READABLE, reader, NULL) == AE_ERR ||         \
+        aeCreateFileEvent(loop, 1, AE_WRITABLE | (maybe() ? AE_BARRIER : AE_NONE), onOther, \
+                          NULL) == AE_ERR ||                                                \
+        aeCreateFileEvent(loop, 7, AE_READABLE, onReady, NULL) == AE_ERR)                   \
+        return;                                                                             \
+    errno = 0
+
+/* A batch of two events, in which a handler makes any one call. */
 void callsFromHandlers(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
-    if (!loop) return;
-    if (aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL) == AE_ERR ||
-        aeCreateFileEvent(loop, 1, AE_WRITABLE | (maybe() ? AE_BARRIER : 0), onOther, NULL) ==
-            AE_ERR ||
-        aeCreateFileEvent(loop, 7, AE_READABLE, onReady, NULL) == AE_ERR)
-        return;
+    REGISTER_TWO(loop, onReady);
     callsLeft = 1;
-    errno = 0;
+    mostReady = 2;
     aeProcessEvents(loop, AE_FILE_EVENTS);
-    errno = 0;
-    aeProcessEvents(loop, AE_FILE_EVENTS);
-    aeDeleteEventLoop(loop);
 }
 
-/* Likewise, but the handlers process events themselves. */
+/* Any call, after which the kernel may report what was registered before it: two iterations. */
+void staleEvents(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    REGISTER_TWO(loop, onOther);
+    CALL(loop);
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+    errno = 0;
+    aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT);
+}
+
+/* A handler processes events itself, in which a handler makes any one call. */
 void nestedCalls(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
-    if (!loop) return;
-    if (aeCreateFileEvent(loop, 1, AE_READABLE, onNested, NULL) == AE_ERR ||
-        aeCreateFileEvent(loop, 1, AE_WRITABLE, onOther, NULL) == AE_ERR ||
-        aeCreateFileEvent(loop, 7, AE_READABLE, onReady, NULL) == AE_ERR)
-        return;
+    REGISTER_TWO(loop, onNested);
     callsLeft = 2;
-    errno = 0;
     aeProcessEvents(loop, AE_FILE_EVENTS);
-    aeDeleteEventLoop(loop);
 }
 
-/* The slots move, and may fail to. */
+/* The slots move, or fail to. */
 void growth(void) {
     aeEventLoop *loop = newLoop(100, 1, 36);
     if (!loop) return;
-    callsOfNoEffect(loop);
     aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL);
     errno = 0;
-    callsLeft = 0;
     aeCreateFileEvent(loop, 36, AE_READABLE, onReady, NULL);
-    errno = 0;
     aeProcessEvents(loop, AE_FILE_EVENTS);
-    callsOfNoEffect(loop);
-    aeDeleteEventLoop(loop);
+}
+
+/* They move while a batch is served. */
+void growthInHandlers(void) {
+    aeEventLoop *loop = newLoop(100, 1, 36);
+    if (!loop || aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL) == AE_ERR) return;
+    if (aeCreateFileEvent(loop, 1, AE_WRITABLE, onOther, NULL) == AE_ERR) return;
+    errno = 0;
+    callsLeft = 1;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+}
+
+static void onSleep(aeEventLoop *loop) {
+    aeSetDontWait(loop, maybe());
+    aeStop(loop);
+}
+
+/* Every flag, hooks, and aeMain. */
+void iterations(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    if (!loop) return;
+    aeGetApiName();
+    if (maybe()) aeSetBeforeSleepProc(loop, onSleep);
+    if (maybe()) aeSetAfterSleepProc(loop, onSleep);
+    aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL);
+    errno = 0;
+    if (maybe())
+        aeProcessEvents(loop, eachOf(0, 31));
+    else if (loop->beforesleep)
+        aeMain(loop);
+}
+
+void refusals(void) {
+    aeCreateEventLoop(anyOf(INT_MIN, 0));
+    aeDeleteEventLoop(NULL);
+    aeEventLoop *loop = newLoop(100, 1, 36);
+    if (loop) callsOfNoEffect(loop);
 }

@@ -22,10 +22,8 @@
 #define O_CLOEXEC 02000000
 #endif
 
-/* How many fds a poll may report at once. */
-#ifndef MOST_READY
-#define MOST_READY 2
-#endif
+/* How many events a poll may report at once, chosen by the driver. */
+static int mostReady = 1;
 
 /// Processes, clock and fds ///////////////////////////////////////////////////////////////////////
 
@@ -104,7 +102,7 @@ static int proveEpollCtl(int set, int operation, int fd, struct epoll_event *eve
 static int proveEpollWait(int set, struct epoll_event *events, int room, int milliseconds) {
     int ready = 0;
     if (maybe()) return anyFailure();
-    while (ready < MOST_READY && ready < room && maybe()) {
+    while (ready < mostReady && ready < room && maybe()) {
         int i = eachOf(0, MOST_FDS - 1), j = eachOf(0, MOST_HANDED - 1);
         if (i >= fdCount || !isHanded[i][j]) continue;
         events[ready].events = (uint32_t)anyInt();
@@ -214,7 +212,7 @@ static int proveKevent(int queue, const struct kevent *changes, int count, struc
         isKnown[indexOf((int)changes[i].ident)] = 1;
         if (reported < room && maybe()) report(&events[reported++], changes[i].ident);
     }
-    while (reported < MOST_READY && reported < room && maybe()) {
+    while (reported < mostReady && reported < room && maybe()) {
         int i = eachOf(0, MOST_FDS - 1);
         if (i < fdCount && isKnown[i]) report(&events[reported++], (uintptr_t)fds[i]);
     }
@@ -263,7 +261,7 @@ static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *
         *count = (unsigned)eachOf(0, 1);
         return anyFailure();
     }
-    while (found < MOST_READY && found < room && maybe()) {
+    while ((int)found < mostReady && found < room && maybe()) {
         int i = eachOf(0, MOST_FDS - 1);
         if (i >= fdCount || !isKnown[i]) continue;
         list[found].portev_events = anyInt();
@@ -283,6 +281,9 @@ static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *
 #define port_getn(port, list, room, count, timeout) provePortGetn(port, list, room, count, timeout)
 #endif
 
+/* There is no other thread, and no signal. */
+#define __atomic_load_n(at, order) (*(at))
+#define __atomic_store_n(at, value, order) (*(at) = (value))
 #define getpid() proveGetpid()
 #define clock_gettime(clock, now) proveClockGettime(clock, now)
 #define fcntl proveFcntl

@@ -21,7 +21,8 @@ parts() {
         fi
     done
     for backend in EPOLL SELECT KQUEUE EVPORT; do
-        for name in anyCalls callsFromHandlers nestedCalls growth; do
+        for name in anyCalls callsFromHandlers staleEvents nestedCalls growth growthInHandlers \
+            iterations refusals; do
             echo "files-${backend,,}-$name files.c $name -DAE_BACKEND_$backend"
         done
     done
