@@ -13,7 +13,7 @@ static void *orNull(void *memory) {
 
 /* Memory of each length up to more than enough, ending where the array ends. NULL may stand for
  * that of length 0. */
-static char room[60];
+static char room[70];
 #define ANY_LENGTH() eachOf(0, (int)sizeof(room))
 #define MEMORY_OF(length) ((length) == 0 && maybe() ? NULL : room + sizeof(room) - (length))
 
@@ -56,10 +56,11 @@ static const int textLengths[] = {2, 15, 45};
 
 void texts(void) {
     char *err = ANY_ERR;
-    static const int families[] = {NOT_TOLD, TELLING_FAILS, AF_INET, AF_INET6, AF_UNIX, 77};
+    static const int families[] = {NOT_TOLD,       TELLING_FAILS, AF_INET, AF_INET6,
+                                   IPV6_WITH_ZONE, AF_UNIX,       77};
     int length = ANY_LENGTH(), port;
     char *text = MEMORY_OF(length);
-    peerFamily = families[eachOf(0, 5)];
+    peerFamily = families[eachOf(0, 6)];
     textLength = ANY_TEXT_LENGTH();
     switch (eachOf(0, 3)) {
     case 0:
@@ -127,7 +128,7 @@ void resolving(void) {
 void resolvingInto(void) {
     char *err = ANY_ERR;
     int length = ANY_LENGTH();
-    CHOOSE_ADDRESSES(0, eachOf(IPV4, IPV6), NO_ADDRESS);
+    CHOOSE_ADDRESSES(0, maybe() ? IPV6 : LINK_LOCAL, NO_ADDRESS);
     textLength = ANY_TEXT_LENGTH();
     anetResolve(err, anyName(), MEMORY_OF(length), (size_t)length, ANET_NONE);
 }

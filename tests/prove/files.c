@@ -7,7 +7,7 @@
 
 #include "../../ae.c"
 
-static aeFileProc onReady, onOther, onNested;
+static aeFileProc onReady, onOther, onPausing, onNested;
 static int callsLeft; /* that handlers may make */
 
 #define ANY_FD() fds[eachOf(0, fdCount - 1)]
@@ -50,6 +50,22 @@ static void onNested(aeEventLoop *loop, int fd, void *data, int mask) {
     if (callsLeft == 0) return;
     callsLeft--;
     aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT);
+}
+
+/* Ends a registration, and may begin another one. */
+#define PAUSE(loop)                                                           \
+    do {                                                                      \
+        int fd = ANY_FD();                                                    \
+        aeDeleteFileEvent(loop, fd, AE_READABLE | AE_WRITABLE);               \
+        errno = 0;                                                            \
+        if (maybe()) aeCreateFileEvent(loop, fd, AE_READABLE, onOther, NULL); \
+        errno = 0;                                                            \
+    } while (0)
+
+static void onPausing(aeEventLoop *loop, int fd, void *data, int mask) {
+    if (callsLeft == 0) return;
+    callsLeft--;
+    PAUSE(loop);
 }
 
 static aeEventLoop *newLoop(int setsize, int first, int second) {
@@ -106,30 +122,38 @@ void anyCalls(void) {
         return;                                                                             \
     errno = 0
 
-/* A batch of two events, in which a handler makes any one call. */
+/* A batch of one event, in which a handler makes any one call. */
 void callsFromHandlers(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
     REGISTER_TWO(loop, onReady);
+    callsLeft = 1;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+}
+
+/* A batch of two events, in which a handler ends any registration, and may begin it again. */
+void pausesFromHandlers(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    REGISTER_TWO(loop, onPausing);
     callsLeft = 1;
     mostReady = 2;
     aeProcessEvents(loop, AE_FILE_EVENTS);
 }
 
-/* Any call, after which the kernel may report what was registered before it: two iterations. */
+/* A batch of two events, in which the kernel may report what has ended before it. */
 void staleEvents(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
     REGISTER_TWO(loop, onOther);
-    CALL(loop);
+    PAUSE(loop);
+    mostReady = 2;
     aeProcessEvents(loop, AE_FILE_EVENTS);
-    errno = 0;
-    aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT);
 }
 
-/* A handler processes events itself, in which a handler makes any one call. */
+/* A batch of two events, in which a handler processes events itself. */
 void nestedCalls(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
     REGISTER_TWO(loop, onNested);
-    callsLeft = 2;
+    callsLeft = 1;
+    mostReady = 2;
     aeProcessEvents(loop, AE_FILE_EVENTS);
 }
 

@@ -21,7 +21,7 @@ parts() {
         fi
     done
     for backend in EPOLL SELECT KQUEUE EVPORT; do
-        for name in anyCalls callsFromHandlers staleEvents nestedCalls growth growthInHandlers \
+        for name in anyCalls callsFromHandlers pausesFromHandlers staleEvents nestedCalls growth growthInHandlers \
             iterations refusals; do
             echo "files-${backend,,}-$name files.c $name -DAE_BACKEND_$backend"
         done
@@ -61,7 +61,7 @@ splitsOf() {
         return
     fi
     local function splits=Frama_C_interval_split:full
-    for function in digitsOf proveSnprintf proveText provePipe provePipe2 proveStat; do
+    for function in digitsOf proveSnprintf proveText provePipe provePipe2 proveStat proveIfIndextoname; do
         splits=$splits,$function:full
     done
     echo -eva-split-return auto -eva-split-return-function $splits

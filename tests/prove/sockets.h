@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,12 @@ struct proveStorage {
 };
 #define sockaddr_storage proveStorage
 
+#ifndef IN6_IS_ADDR_LINKLOCAL
+#define IN6_IS_ADDR_LINKLOCAL(address)                \
+    (((const unsigned char *)(address))[0] == 0xfe && \
+     (((const unsigned char *)(address))[1] & 0xc0) == 0x80)
+#endif
+
 /// Names //////////////////////////////////////////////////////////////////////////////////////////
 
 /* How long the text of the next address is, is chosen by the driver beforehand. */
@@ -57,12 +64,31 @@ static const char *proveInetNtop(int family, const void *from, char *to, socklen
 
 /* What the next calls of getaddrinfo find is chosen by the driver beforehand: for each of them up
  * to three addresses, of which each has a family, or none. */
-enum { NO_ADDRESS, IPV4, IPV6, SHORT_FAMILY, LONG_FAMILY, KINDS };
+enum { NO_ADDRESS, IPV4, IPV6, SHORT_FAMILY, LONG_FAMILY, LINK_LOCAL };
 enum { MOST_CALLS = 2, MOST_ADDRESSES = 3 };
 static int addressKinds[MOST_CALLS][MOST_ADDRESSES];
 static int getaddrinfoCalls;
 
 #define ANY_ADDRESS() eachOf(NO_ADDRESS, LONG_FAMILY)
+
+/* Whether an IPv6 address has a zone. */
+static void chooseZone(struct sockaddr_in6 *address, int isLinkLocal) {
+    unsigned char *bytes = (unsigned char *)&address->sin6_addr;
+    address->sin6_scope_id = isLinkLocal ? (uint32_t)anyOf(1, INT_MAX) : 0;
+    bytes[0] = isLinkLocal ? 0xfe : (unsigned char)anyOf(0, 0xfd);
+    bytes[1] = isLinkLocal ? 0x80 : (unsigned char)anyOf(0, 255);
+}
+
+static char *proveIfIndextoname(unsigned zone, char *name) {
+    if (maybe()) {
+        errno = ENXIO;
+        return NULL;
+    }
+    size_t length = maybe() ? 1 : IF_NAMESIZE - 1;
+    memset(name, 'e', length);
+    name[length] = '\0';
+    return name;
+}
 
 /* The memory of an address ends where the array ends. */
 typedef struct {
@@ -72,18 +98,26 @@ typedef struct {
 static Entry entries[MOST_CALLS][MOST_ADDRESSES];
 
 static struct addrinfo *newAddress(Entry *entry, int kind, struct addrinfo *next) {
-    static const socklen_t sizes[] = {0, sizeof(struct sockaddr_in), sizeof(struct sockaddr_in6),
-                                      sizeof(sa_family_t), sizeof(struct sockaddr_storage)};
+    static const socklen_t sizes[] = {0,
+                                      sizeof(struct sockaddr_in),
+                                      sizeof(struct sockaddr_in6),
+                                      sizeof(sa_family_t),
+                                      sizeof(struct sockaddr_storage),
+                                      sizeof(struct sockaddr_in6)};
     struct addrinfo *info = &entry->info;
     struct sockaddr *address = (struct sockaddr *)(entry->room + sizeof(entry->room) - sizes[kind]);
     if (kind == NO_ADDRESS) return next;
     memset(info, 0, sizeof(*info));
-    info->ai_family = kind == IPV4 ? AF_INET : kind == IPV6 ? AF_INET6 : anyOf(AF_INET6 + 1, 65535);
+    info->ai_family = kind == IPV4                         ? AF_INET
+                      : kind == IPV6 || kind == LINK_LOCAL ? AF_INET6
+                                                           : anyOf(AF_INET6 + 1, 65535);
     info->ai_addrlen = sizes[kind];
     info->ai_addr = address;
     info->ai_next = next;
     Frama_C_make_unknown((char *)address, sizes[kind]);
     address->sa_family = (sa_family_t)info->ai_family;
+    if (kind == IPV6 || kind == LINK_LOCAL)
+        chooseZone((struct sockaddr_in6 *)address, kind == LINK_LOCAL);
     return info;
 }
 
@@ -181,7 +215,7 @@ static int proveGetsockopt(int fd, int level, int option, void *value, socklen_t
 
 /* What the kernel says of the next address, chosen by the driver beforehand: a family, or one of
  * these. */
-enum { NOT_TOLD = -1, TELLING_FAILS = -2 };
+enum { NOT_TOLD = -1, TELLING_FAILS = -2, IPV6_WITH_ZONE = -3 };
 static int peerFamily;
 
 /* Writes some of the address, at least its family, or nothing at all. It may be longer than there
@@ -194,7 +228,9 @@ static int proveName(int fd, struct sockaddr *at, socklen_t *size) {
     }
     isWritten(at, sizeof(at->sa_family));
     isWritten(at, (size_t)anyOf(sizeof(at->sa_family), (int)*size));
-    at->sa_family = (sa_family_t)peerFamily;
+    at->sa_family = (sa_family_t)(peerFamily == IPV6_WITH_ZONE ? AF_INET6 : peerFamily);
+    if (at->sa_family == AF_INET6)
+        chooseZone((struct sockaddr_in6 *)at, peerFamily == IPV6_WITH_ZONE);
     *size = (socklen_t)anyOf(sizeof(at->sa_family), 4096);
     return 0;
 }
@@ -218,6 +254,7 @@ static int proveListen(int fd, int backlog) {
 
 #define gai_strerror(code) proveText()
 #define inet_ntop(family, from, to, room) proveInetNtop(family, from, to, room)
+#define if_indextoname(zone, name) proveIfIndextoname(zone, name)
 #define getaddrinfo(host, service, hints, found) proveGetaddrinfo(host, service, hints, found)
 #define freeaddrinfo(list) proveFreeaddrinfo(list)
 #define fcntl proveFcntl
