@@ -51,8 +51,8 @@ void fdsAndOptions(void) {
 }
 
 /* How long the texts of addresses are. */
-#define ANY_TEXT_LENGTH() textLengths[eachOf(0, 2)]
-static const int textLengths[] = {2, 15, 45};
+#define ANY_TEXT_LENGTH() textLengths[eachOf(0, 1)]
+static const int textLengths[] = {2, 45};
 
 void texts(void) {
     char *err = ANY_ERR;
@@ -62,6 +62,7 @@ void texts(void) {
     char *text = MEMORY_OF(length);
     peerFamily = families[eachOf(0, 6)];
     textLength = ANY_TEXT_LENGTH();
+    if (peerFamily == IPV6_WITH_ZONE) CHOOSE_ZONE();
     switch (eachOf(0, 3)) {
     case 0:
         anetFdToString(anyInt(), text, (size_t)length, orNull(&port), anyInt());
@@ -130,6 +131,7 @@ void resolvingInto(void) {
     int length = ANY_LENGTH();
     CHOOSE_ADDRESSES(0, maybe() ? IPV6 : LINK_LOCAL, NO_ADDRESS);
     textLength = ANY_TEXT_LENGTH();
+    if (addressKinds[0][0] == LINK_LOCAL) CHOOSE_ZONE();
     anetResolve(err, anyName(), MEMORY_OF(length), (size_t)length, ANET_NONE);
 }
 

@@ -71,22 +71,31 @@ static int getaddrinfoCalls;
 
 #define ANY_ADDRESS() eachOf(NO_ADDRESS, LONG_FAMILY)
 
-/* Whether an IPv6 address has a zone. */
-static void chooseZone(struct sockaddr_in6 *address, int isLinkLocal) {
+/* The zone of the next link-local address, chosen by the driver beforehand: its number, and how
+ * long its name is; 0 if it has none. */
+static unsigned zoneNumber;
+static int zoneNameLength;
+
+#define CHOOSE_ZONE()                                   \
+    do {                                                \
+        zoneNumber = maybe() ? 7 : UINT32_MAX;          \
+        zoneNameLength = maybe() ? 0 : IF_NAMESIZE - 1; \
+    } while (0)
+
+static void setZone(struct sockaddr_in6 *address, int isLinkLocal) {
     unsigned char *bytes = (unsigned char *)&address->sin6_addr;
-    address->sin6_scope_id = isLinkLocal ? (uint32_t)anyOf(1, INT_MAX) : 0;
+    address->sin6_scope_id = isLinkLocal ? zoneNumber : 0;
     bytes[0] = isLinkLocal ? 0xfe : (unsigned char)anyOf(0, 0xfd);
     bytes[1] = isLinkLocal ? 0x80 : (unsigned char)anyOf(0, 255);
 }
 
 static char *proveIfIndextoname(unsigned zone, char *name) {
-    if (maybe()) {
+    if (zoneNameLength == 0) {
         errno = ENXIO;
         return NULL;
     }
-    size_t length = maybe() ? 1 : IF_NAMESIZE - 1;
-    memset(name, 'e', length);
-    name[length] = '\0';
+    memset(name, 'e', (size_t)zoneNameLength);
+    name[zoneNameLength] = '\0';
     return name;
 }
 
@@ -117,7 +126,7 @@ static struct addrinfo *newAddress(Entry *entry, int kind, struct addrinfo *next
     Frama_C_make_unknown((char *)address, sizes[kind]);
     address->sa_family = (sa_family_t)info->ai_family;
     if (kind == IPV6 || kind == LINK_LOCAL)
-        chooseZone((struct sockaddr_in6 *)address, kind == LINK_LOCAL);
+        setZone((struct sockaddr_in6 *)address, kind == LINK_LOCAL);
     return info;
 }
 
@@ -229,8 +238,7 @@ static int proveName(int fd, struct sockaddr *at, socklen_t *size) {
     isWritten(at, sizeof(at->sa_family));
     isWritten(at, (size_t)anyOf(sizeof(at->sa_family), (int)*size));
     at->sa_family = (sa_family_t)(peerFamily == IPV6_WITH_ZONE ? AF_INET6 : peerFamily);
-    if (at->sa_family == AF_INET6)
-        chooseZone((struct sockaddr_in6 *)at, peerFamily == IPV6_WITH_ZONE);
+    if (at->sa_family == AF_INET6) setZone((struct sockaddr_in6 *)at, peerFamily == IPV6_WITH_ZONE);
     *size = (socklen_t)anyOf(sizeof(at->sa_family), 4096);
     return 0;
 }
