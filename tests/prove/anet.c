@@ -17,6 +17,9 @@ static char room[70];
 #define ANY_LENGTH() eachOf(0, (int)sizeof(room))
 #define MEMORY_OF(length) ((length) == 0 && maybe() ? NULL : room + sizeof(room) - (length))
 
+/* Likewise, and NULL may stand for a text that is not wanted, whatever the length. */
+#define TEXT_OF(length) ((length) == sizeof(room) && maybe() ? NULL : MEMORY_OF(length))
+
 /* Any string of up to 299 characters. */
 static char *anyName(void) {
     static char name[300];
@@ -55,23 +58,22 @@ void fdsAndOptions(void) {
 static const int textLengths[] = {2, 45};
 
 void texts(void) {
-    char *err = ANY_ERR;
     static const int families[] = {NOT_TOLD,       TELLING_FAILS, AF_INET, AF_INET6,
                                    IPV6_WITH_ZONE, AF_UNIX,       77};
+    char *err = ANY_ERR;
     int length = ANY_LENGTH(), port;
-    char *text = MEMORY_OF(length);
     peerFamily = families[eachOf(0, 6)];
     textLength = ANY_TEXT_LENGTH();
     if (peerFamily == IPV6_WITH_ZONE) CHOOSE_ZONE();
     switch (eachOf(0, 3)) {
     case 0:
-        anetFdToString(anyInt(), text, (size_t)length, orNull(&port), anyInt());
+        anetFdToString(anyInt(), TEXT_OF(length), (size_t)length, orNull(&port), anyInt());
         break;
     case 1:
-        anetFormatFdAddr(anyInt(), text, (size_t)length, anyInt());
+        anetFormatFdAddr(anyInt(), MEMORY_OF(length), (size_t)length, anyInt());
         break;
     case 2:
-        anetTcpAccept(err, anyInt(), text, (size_t)length, orNull(&port));
+        anetTcpAccept(err, anyInt(), TEXT_OF(length), (size_t)length, orNull(&port));
         break;
     case 3:
         anetUnixAccept(err, anyInt());
@@ -132,7 +134,7 @@ void resolvingInto(void) {
     CHOOSE_ADDRESSES(0, maybe() ? IPV6 : LINK_LOCAL, NO_ADDRESS);
     textLength = ANY_TEXT_LENGTH();
     if (addressKinds[0][0] == LINK_LOCAL) CHOOSE_ZONE();
-    anetResolve(err, anyName(), MEMORY_OF(length), (size_t)length, ANET_NONE);
+    anetResolve(err, anyName(), TEXT_OF(length), (size_t)length, ANET_NONE);
 }
 
 void unixServers(void) {
