@@ -57,28 +57,34 @@ void fdsAndOptions(void) {
 #define ANY_TEXT_LENGTH() textLengths[eachOf(0, 1)]
 static const int textLengths[] = {2, 45};
 
-void texts(void) {
-    static const int families[] = {NOT_TOLD,       TELLING_FAILS, AF_INET, AF_INET6,
-                                   IPV6_WITH_ZONE, AF_UNIX,       77};
+/* What the kernel tells of an address. */
+#define CHOOSE_PEER()                                                                    \
+    do {                                                                                 \
+        static const int families[] = {NOT_TOLD,       TELLING_FAILS, AF_INET, AF_INET6, \
+                                       IPV6_WITH_ZONE, AF_UNIX,       77};               \
+        peerFamily = families[eachOf(0, 6)];                                             \
+        textLength = peerFamily == AF_INET6 && maybe() ? 2 : INET6_ADDRSTRLEN - 1;       \
+        if (peerFamily == IPV6_WITH_ZONE) CHOOSE_ZONE();                                 \
+    } while (0)
+
+void fdToString(void) {
+    int length = ANY_LENGTH(), port;
+    CHOOSE_PEER();
+    anetFdToString(anyInt(), TEXT_OF(length), (size_t)length, orNull(&port), anyInt());
+}
+
+void formatFdAddr(void) {
+    int length = ANY_LENGTH();
+    CHOOSE_PEER();
+    anetFormatFdAddr(anyInt(), MEMORY_OF(length), (size_t)length, anyInt());
+}
+
+void accepting(void) {
     char *err = ANY_ERR;
     int length = ANY_LENGTH(), port;
-    peerFamily = families[eachOf(0, 6)];
-    textLength = ANY_TEXT_LENGTH();
-    if (peerFamily == IPV6_WITH_ZONE) CHOOSE_ZONE();
-    switch (eachOf(0, 3)) {
-    case 0:
-        anetFdToString(anyInt(), TEXT_OF(length), (size_t)length, orNull(&port), anyInt());
-        break;
-    case 1:
-        anetFormatFdAddr(anyInt(), MEMORY_OF(length), (size_t)length, anyInt());
-        break;
-    case 2:
-        anetTcpAccept(err, anyInt(), TEXT_OF(length), (size_t)length, orNull(&port));
-        break;
-    case 3:
-        anetUnixAccept(err, anyInt());
-        break;
-    }
+    CHOOSE_PEER();
+    if (length == 0) anetUnixAccept(err, anyInt());
+    anetTcpAccept(err, anyInt(), TEXT_OF(length), (size_t)length, orNull(&port));
 }
 
 void formatting(void) {

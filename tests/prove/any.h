@@ -1,5 +1,8 @@
 /* Values of which the analyser knows nothing but the bounds. Frama-C's own names stand only here.
  *
+ * With -DEXACT=seed each is a number that is drawn, so that the analyser runs the program as an
+ * interpreter does: with the value of everything known.
+ *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #ifndef PROVE_ANY_H
@@ -11,7 +14,25 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
+
+#ifdef EXACT
+static uint64_t drawn = EXACT;
+
+static long draw(long least, long most) {
+    drawn = drawn * 6364136223846793005u + 1442695040888963407u;
+    return least + (long)((drawn >> 33) % ((uint64_t)most - (uint64_t)least + 1));
+}
+
+#define Frama_C_interval(least, most) ((int)draw(least, most))
+#define Frama_C_long_interval(least, most) draw(least, most)
+#define Frama_C_interval_split(least, most) ((int)draw(least, most))
+#define Frama_C_make_unknown(memory, size) memset(memory, (int)draw(0, 255), size)
+#define mayFail() (draw(0, 9) == 0)
+#else
+#define mayFail() maybe()
+#endif
 
 static int anyOf(int least, int most) {
     return Frama_C_interval(least, most);
@@ -28,16 +49,31 @@ static int anyInt(void) {
 
 /* What a system call that fails returns. */
 static int anyFailure(void) {
+#ifdef EXACT
+    static const int errors[] = {EINTR, ENOENT, EEXIST, EBADF, ENOMEM, EAGAIN};
+    errno = errors[draw(0, 5)];
+#else
     errno = anyOf(1, 4095);
+#endif
     return -1;
 }
 
+/* Likewise for a wait. Any errno but EINTR would end the program. */
+static int waitFailure(void) {
+#ifdef EXACT
+    errno = EINTR;
+    return -1;
+#else
+    return anyFailure();
+#endif
+}
+
 static int zeroOrFailure(void) {
-    return maybe() ? 0 : anyFailure();
+    return mayFail() ? anyFailure() : 0;
 }
 
 static int fdOrFailure(void) {
-    return maybe() ? anyOf(0, INT_MAX) : anyFailure();
+    return mayFail() ? anyFailure() : anyOf(0, INT_MAX);
 }
 
 /* The C library, or the kernel, reads or writes the whole of this. Each is an alarm if it is not

@@ -61,7 +61,7 @@ fault anet-resolvingInto anet.c 's/buf == NULL \|\| //' \
     'a text is written to NULL'
 fault anet-resolvingInto anet.c 's/(memcpy\(&first, .*\);)(\s*)(forget\(found\);)/$3$2$1/' \
     'the first address is read after the list was freed'
-fault anet-texts anet.c 's/wanted = ip != NULL && ip_len > 0/wanted = ip != NULL/' \
+fault anet-fdToString anet.c 's/wanted = ip != NULL && ip_len > 0/wanted = ip != NULL/' \
     'a text is written where there is no room'
 fault anet-servers anet.c 's/if \(at == NULL\) return ANET_ERR;//' \
     'an address that was not found is used'
@@ -101,8 +101,8 @@ fault files-epoll-growth ae_epoll.c 's/events & 31\]/events & 63]/' \
     'epoll: a table is read behind its end'
 fault files-epoll-anyCalls ae_epoll.c 's/close\(poller->fd\);\s*release\(poller\);/release(poller); close(poller->fd);/' \
     'epoll: a poller is read after it was freed'
-fault files-select-growth ae_select.c 's/fd = 0; ready > 0; fd\+\+/fd = 0; ready >= 0; fd++/' \
-    'select: a set is read behind its end'
+fault files-select-growth ae_select.c 's/eventLoop->maxfd \+ 1, &poller/FD_SETSIZE + 1, \&poller/' \
+    'select: the kernel is told of more fds than a set holds'
 fault files-kqueue-growth ae_kqueue.c 's/i < reported/i < count/' \
     'kqueue: a result is read that the kernel did not give'
 fault files-kqueue-nestedCalls ae_kqueue.c 's/struct kevent changes\[2\]/struct kevent changes[1]/' \

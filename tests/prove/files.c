@@ -49,6 +49,7 @@ static void onOther(aeEventLoop *loop, int fd, void *data, int mask) {
 static void onNested(aeEventLoop *loop, int fd, void *data, int mask) {
     if (callsLeft == 0) return;
     callsLeft--;
+    mostReady = 1;
     aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT);
 }
 

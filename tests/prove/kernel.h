@@ -33,14 +33,24 @@ static int proveGetpid(void) {
     return provePid;
 }
 
+/* The clock of a part that looks at each value goes on by itself, at most by what the driver says.
+ */
+static long clockStep = 2000000, clockNanoseconds;
+
 static int proveClockGettime(int clock, struct timespec *now) {
+#ifdef EXACT
+    clockNanoseconds += draw(0, clockStep);
+    now->tv_sec = clockNanoseconds / 1000000000;
+    now->tv_nsec = clockNanoseconds % 1000000000;
+#else
     now->tv_sec = Frama_C_long_interval(0, LONG_MAX / 2000000);
     now->tv_nsec = Frama_C_long_interval(0, 999999999);
+#endif
     return 0;
 }
 
 static int proveFcntl(int fd, int command, ...) {
-    return maybe() ? 1 : anyFailure();
+    return mayFail() ? anyFailure() : 1;
 }
 
 static int proveClose(int fd) {
@@ -62,7 +72,7 @@ static int indexOf(int fd) {
 /* POLLNVAL needs no bit; nor do hang-up and error. */
 static int provePoll(struct pollfd *set, nfds_t count, int milliseconds) {
     int ready = 0;
-    if (maybe()) return anyFailure();
+    if (mayFail()) return anyFailure();
     for (nfds_t i = 0; i < count; i++) {
         isRead(&set[i].fd, sizeof(set[i].fd));
         isRead(&set[i].events, sizeof(set[i].events));
@@ -89,7 +99,7 @@ static int proveEpollCtl(int set, int operation, int fd, struct epoll_event *eve
     int i = indexOf(fd);
     //@ assert operation: 1 <= operation <= 3;
     isRead(event, sizeof(*event));
-    if (maybe()) return anyFailure();
+    if (mayFail()) return anyFailure();
     if (operation == EPOLL_CTL_DEL || (isHanded[i][0] && handed[i][0] == event->data.u64)) return 0;
     handed[i][1] = handed[i][0];
     isHanded[i][1] = isHanded[i][0];
@@ -101,7 +111,7 @@ static int proveEpollCtl(int set, int operation, int fd, struct epoll_event *eve
 /* Reports anything of what was handed over ever. */
 static int proveEpollWait(int set, struct epoll_event *events, int room, int milliseconds) {
     int ready = 0;
-    if (maybe()) return anyFailure();
+    if (mayFail()) return waitFailure();
     while (ready < mostReady && ready < room && maybe()) {
         int i = eachOf(0, MOST_FDS - 1), j = eachOf(0, MOST_HANDED - 1);
         if (i >= fdCount || !isHanded[i][j]) continue;
@@ -155,7 +165,7 @@ static int proveSelect(int count, fd_set *readable, fd_set *writable, fd_set *fa
         isReadTimeval(timeout);
         isWritten(timeout, sizeof(*timeout));
     }
-    if (maybe()) return anyFailure();
+    if (mayFail()) return waitFailure();
     for (int i = 0; i < fdCount; i++) {
         if (FD_ISSET(fds[i], readable)) {
             if (maybe())
@@ -198,6 +208,9 @@ static void readEvent(const struct kevent *event) {
 static void report(struct kevent *event, uintptr_t ident) {
     isWritten(event, sizeof(*event));
     event->ident = ident;
+#ifdef EXACT
+    event->filter = maybe() ? EVFILT_READ : EVFILT_WRITE; /* others would be drawn too often */
+#endif
 }
 
 /* Failures and receipts of the changes come first, then any events of any fds that were ever added.
@@ -206,7 +219,7 @@ static int proveKevent(int queue, const struct kevent *changes, int count, struc
                        int room, const struct timespec *timeout) {
     int reported = 0;
     if (timeout) isRead(timeout, sizeof(*timeout));
-    if (maybe()) return anyFailure();
+    if (mayFail()) return count > 0 ? anyFailure() : waitFailure();
     for (int i = 0; i < count; i++) {
         readEvent(&changes[i]);
         isKnown[indexOf((int)changes[i].ident)] = 1;
@@ -240,7 +253,7 @@ static int isKnown[MOST_FDS];
 
 static int provePortAssociate(int port, int source, uintptr_t object, int events, void *user) {
     int i = indexOf((int)object);
-    if (maybe()) return anyFailure();
+    if (mayFail()) return anyFailure();
     isKnown[i] = 1;
     return 0;
 }
@@ -257,9 +270,9 @@ static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *
     unsigned found = 0;
     if (timeout) isRead(timeout, sizeof(*timeout));
     //@ assert enough_room: 1 <= *count <= room;
-    if (maybe()) {
+    if (mayFail()) {
         *count = (unsigned)eachOf(0, 1);
-        return anyFailure();
+        return waitFailure();
     }
     while ((int)found < mostReady && found < room && maybe()) {
         int i = eachOf(0, MOST_FDS - 1);
@@ -271,7 +284,7 @@ static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *
         found++;
     }
     *count = found;
-    return maybe() ? 0 : anyFailure();
+    return mayFail() ? waitFailure() : 0;
 }
 
 #define port_create() fdOrFailure()
@@ -284,10 +297,20 @@ static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *
 /* There is no other thread, and no signal. */
 #define __atomic_load_n(at, order) (*(at))
 #define __atomic_store_n(at, value, order) (*(at) = (value))
+#define __builtin_prefetch(address) ((void)(address))
 #define getpid() proveGetpid()
 #define clock_gettime(clock, now) proveClockGettime(clock, now)
 #define fcntl proveFcntl
 #define close(fd) proveClose(fd)
 #define poll(set, count, milliseconds) provePoll(set, count, milliseconds)
+
+/* The fds are registered with no queue any more. */
+static void forgetFds(void) {
+#ifdef AE_BACKEND_EPOLL
+    memset(isHanded, 0, sizeof(isHanded));
+#elif !defined(AE_BACKEND_SELECT)
+    memset(isKnown, 0, sizeof(isKnown));
+#endif
+}
 
 #endif

@@ -13,18 +13,19 @@ out=${PROVE_OUT:-build/prove}
 # NAME FILE FUNCTION FLAG...: each part is an analysis by itself.
 parts() {
     local name backend
-    for name in fdsAndOptions texts formatting servers connections connectionsFrom resolving \
-        resolvingInto unixServers; do
+    for name in fdsAndOptions fdToString formatFdAddr formatting accepting resolving resolvingInto \
+        servers connections connectionsFrom unixServers; do
         echo "anet-$name anet.c $name"
-        if [ $name = fdsAndOptions ] || [ $name = unixServers ] || [ $name = texts ]; then
-            echo "anet-plain-$name anet.c $name -DPLAIN_SYSTEM"
-        fi
     done
-    for backend in EPOLL SELECT KQUEUE EVPORT; do
-        for name in anyCalls callsFromHandlers pausesFromHandlers staleEvents nestedCalls growth growthInHandlers \
-            iterations refusals; do
-            echo "files-${backend,,}-$name files.c $name -DAE_BACKEND_$backend"
+    for name in fdsAndOptions accepting unixServers; do
+        echo "anet-plain-$name anet.c $name -DPLAIN_SYSTEM"
+    done
+    for backend in epoll select kqueue evport; do
+        for name in refusals iterations growth anyCalls callsFromHandlers pausesFromHandlers \
+            growthInHandlers staleEvents nestedCalls; do
+            echo "files-$backend-$name files.c $name -DAE_BACKEND_${backend^^}"
         done
+        echo "programs-$backend programs.c programs -DAE_BACKEND_${backend^^} -DEXACT=1"
     done
 }
 
@@ -61,13 +62,20 @@ analyse() {
         -eva-msg-key=-initial-state,-final-states $here/$file >"$log" 2>&1
 }
 
-# Where states are kept apart when a function returns. For anet.c where the system's answers differ;
-# for the loop everywhere.
+# What a file needs besides: whether malloc may fail (programs.c lets it), and where states are kept
+# apart when a function returns: for anet.c where the system's answers differ, for the loop
+# everywhere.
 splitsOf() {
-    if [ "$1" != anet.c ]; then
+    case $1 in
+    programs.c)
+        echo -eva-no-alloc-returns-null -eva-no-memexec
+        return
+        ;;
+    files.c)
         echo -eva-split-return full
         return
-    fi
+        ;;
+    esac
     local function splits=Frama_C_interval_split:full
     for function in digitsOf proveSnprintf proveText provePipe provePipe2 proveStat; do
         splits=$splits,$function:full
