@@ -17,6 +17,7 @@
 #   make soak SECONDS=60  random programs against the model, a minute on each backend (Linux)
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
+#   make prove            no undefined behaviour, by a sound analyser (Frama-C): tests/prove
 #   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
 #   make cross            builds and links all of it for the BSDs, macOS and musl (pip)
 #   make load             examples/http with 10,000 connections, 1,000 a second coming and going
@@ -74,7 +75,7 @@ DRY = tests/support/is_dry.sh
 .PHONY: dropin dropin-all dropin-redis
 .PHONY: doc vendor dist version install uninstall clean ALWAYS
 .PHONY: bench bench-quick bench-guard
-.PHONY: soak fuzz analyse platforms cross load
+.PHONY: soak fuzz analyse prove platforms cross load
 
 all: libae.a
 
@@ -150,6 +151,9 @@ buildsystems:
 
 cross:
 	+@$(DRY) || MAKE="$(MAKE)" tests/cross.sh
+
+prove:
+	@tests/prove/prove.sh
 
 load:
 	@CC="$(CC)" CFLAGS="$(CFLAGS)" tests/load.sh
