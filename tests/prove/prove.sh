@@ -20,6 +20,7 @@ parts() {
     for name in fdsAndOptions accepting unixServers; do
         echo "anet-plain-$name anet.c $name -DPLAIN_SYSTEM"
     done
+    echo "timers-twoTimers timers.c twoTimers -DAE_BACKEND_SELECT"
     for backend in epoll select kqueue evport; do
         for name in refusals iterations growth anyCalls callsFromHandlers pausesFromHandlers \
             growthInHandlers staleEvents nestedCalls; do
@@ -71,7 +72,7 @@ splitsOf() {
         echo -eva-no-alloc-returns-null -eva-no-memexec
         return
         ;;
-    files.c)
+    files.c | timers.c)
         echo -eva-split-return full
         return
         ;;
