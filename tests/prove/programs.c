@@ -21,7 +21,7 @@ static void *proveRealloc(void *memory, size_t size) {
 #include "../../ae.c"
 
 #ifndef PROGRAMS
-#define PROGRAMS 20
+#define PROGRAMS 8
 #endif
 
 /* How many calls a program makes, and how many calls deep it may be. */
