@@ -192,29 +192,6 @@ TEST(a_timer_that_replaces_a_deleted_one_needs_no_memory) {
     }
 }
 
-/* The same request fails over and over, at each number of timers where memory is needed. What a
- * failed attempt has got may serve the next one. */
-TEST(creating_a_timer_that_fails_again_takes_no_more_memory) {
-    int failures = 0;
-    for (int count = 0; count < 9000; count++) {
-        long long id = AE_ERR;
-        for (int nth = 1; id == AE_ERR; nth++) {
-            int former = -1, now = 0;
-            for (int i = 0; i < 5 && id == AE_ERR; i++) {
-                former = now;
-                failNth(MEMORY, nth, ENOMEM);
-                id = aeCreateTimeEvent(loop, 10 + count, neverTime, NULL, NULL);
-                now = liveBlocks();
-            }
-            if (id != AE_ERR) break;
-            assert_int_equal(now, former);
-            failures++;
-        }
-        mendCalls();
-    }
-    assert_true(failures > 10);
-}
-
 TEST(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
@@ -566,7 +543,6 @@ int main(void) {
         FROZEN(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing),
         FROZEN(attempts_to_create_a_timer_that_go_on_failing_do_not_go_on_taking_memory),
         FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
-        FROZEN(creating_a_timer_that_fails_again_takes_no_more_memory),
         FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),
         FROZEN(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing),
         WITHOUT_LOOP(fault_5_a_life_survives_the_failure_of_any_allocation),
