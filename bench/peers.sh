@@ -16,8 +16,7 @@ stamp="$sums ${CC:-cc}"
 rm -rf "$box"
 mkdir -p "$box"
 
-# apt reads its configuration itself, so every form of it counts.
-mirrors=$(apt-get --print-uris update 2>/dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p" | sort -u)
+mirrors=$(tests/support/mirrors.sh)
 [ "$mirrors" ] || {
     echo "peers: apt names no mirror" >&2
     exit 1

@@ -18,16 +18,15 @@ cmocka-1.1.5) release=bookworm revisions=2.1 ;;
 *) echo "fetch: there is no host $1" >&2 && exit 2 ;;
 esac
 package=${1%%-*}
+top=$(cd "$(dirname "$0")/../.." && pwd)
 box=${2:-build/dropin}
 mkdir -p "$box/apt/lists/partial" "$box/apt/cache/archives/partial"
 box=$(cd "$box" && pwd)
 cd "$box"
 
-# Each mirror that apt would read its lists from. apt itself reads its configuration for this, so every
-# form of it counts. Old releases move to an archive on the same machine.
+# The mirrors of apt. Old releases move to an archive on the same machine.
 mirrors() {
-    apt-get --print-uris update 2>/dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p" | awk '!seen[$0]++' |
-        tee apt/mirrors
+    "$top/tests/support/mirrors.sh" | tee apt/mirrors
     sed -n 's|/debian/*$|/debian-archive/debian|p' apt/mirrors
 }
 
