@@ -15,6 +15,7 @@ static void *proveRealloc(void *memory, size_t size) {
 
 #define AE_MALLOC proveMalloc
 #define AE_REALLOC proveRealloc
+#define AE_FREE free
 
 #include "kernel.h"
 
