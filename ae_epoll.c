@@ -1,26 +1,29 @@
 /* libae's backend for Linux: epoll(7).
  *
- * What epoll does badly, and what is done about it:
+ * The difficulties of epoll, and what this file does about them:
  *
- * - epoll_wait counts in milliseconds. epoll_pwait2 counts in nanoseconds, but is young (Linux
- *   5.11, glibc 2.35), and some sandboxes forbid what they do not know. The first refusal makes
- *   this loop go on with epoll_wait, its timeouts rounded up.
- * - A wait that times out is late by the thread's timer slack, 50 microseconds unless changed
- *   (PR_SET_TIMERSLACK in prctl(2)), or by a thousandth if that is more, so that the kernel can end
- *   several waits at once. epoll_pwait2 is asked for that much less. The wait may then end too
- *   early, most likely a long one on a busy processor: then it is asked for the rest. (For a niced
- *   thread it is five thousandths, of which four are left so.)
- * - It tells adding an fd from changing one, and forgets an fd when the last copy of it is closed.
- *   An fd that was closed behind the loop's back, and its number used again, is added where it
- *   should have been changed (ENOENT); where a copy of the fd lived on, the reverse (EEXIST).
- * - It knows files, not fds, and reports a file that was closed as long as a copy of it lives in a
- *   dup or a forked child. Such a ghost cannot be deleted: its number leads to it no more. To the
- *   handler it is the old registration until that is deleted, or its number is registered again.
- *   From then on it is void, and would keep waking the loop. So each event carries its registration
- *   (see "File events") besides the fd; and when one does not fit, the set is built again without
- *   the ghosts. None comes about unless epoll_ctl fails on a registered fd: until then nobody looks
- *   for any.
- * - It refuses regular files, which are always ready: EPERM, passed on to the caller.
+ * - epoll_wait counts in milliseconds. epoll_pwait2 counts in nanoseconds, but needs Linux 5.11 and
+ *   glibc 2.35, and some sandboxes refuse unknown system calls. After the first refusal this loop
+ *   uses epoll_wait, with timeouts rounded up.
+ * - The kernel delays the end of a wait that times out, so that it can end several waits at once:
+ *   by the thread's timer slack, which is 50 microseconds by default (PR_SET_TIMERSLACK in
+ *   prctl(2)), or by a thousandth of the wait if that is more. epoll_pwait2 is called with a
+ * timeout that is shorter by this delay. The wait may then end too early, most likely a long wait
+ * on a busy processor: then a second call waits for the rest. (A thread with a positive nice value
+ * is delayed by five thousandths; the other four are not corrected.)
+ * - Adding an fd and changing it are two operations. The kernel removes a file from the set when
+ *   its last fd is closed. If a registered fd was closed without deletion and its number was used
+ *   again, the change fails with ENOENT, and the fd is added. If an fd is added that the set still
+ *   has, the call fails with EEXIST, and the fd is changed.
+ * - The set contains files, not fds. The kernel reports a closed file as long as a copy of it is
+ *   open: a dup, or the fd of a forked child. Such a file, here called a ghost, cannot be deleted,
+ *   because its number does not refer to it any more. Its events go to the handlers of the old
+ *   registration, until that is deleted or the number is registered again. After that they are
+ *   dropped, but would wake the loop each time. Therefore each event carries the fd and its
+ *   registration (see "File events"); when an event does not match, the set is built again, without
+ *   the ghosts. A ghost that must be dropped exists only after epoll_ctl has failed on a registered
+ *   fd: before that no event is checked.
+ * - The kernel refuses regular files, which are always ready: the caller gets EPERM.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -36,16 +39,17 @@
 typedef struct {
     int fd;
     int wholeMilliseconds; /* epoll_pwait2 was refused */
-    int mayHaveGhosts;     /* epoll_ctl has failed on an fd that the set should have known */
-    uint64_t rebuildsFrom; /* when to try to build the set again, after that failed */
-    int slack;             /* in microseconds; negative: waits are asked for whole */
+    int mayHaveGhosts;     /* epoll_ctl has failed on a registered fd */
+    uint64_t rebuildsFrom; /* after a failed rebuild: the earliest time of the next attempt */
+    int slack;             /* in microseconds; negative: timeouts are not shortened */
     struct epoll_event events[BATCH_SIZE];
 } Poller;
 
 enum { USUAL_SLACK = 50, MOST_DELAY = 100000, GHOST_SLEEP = 10000 }; /* in microseconds */
 
-/* Answers the slack of the thread that creates the loop. Who has asked for more than usual prefers
- * sleep to punctuality. The waits of one that has none, such as a real-time one, are not late. */
+/* Returns the slack of the thread that creates the loop, or -1 if timeouts are not to be shortened:
+ * a program that has set a larger slack accepts late waits, and the waits of a thread without slack
+ * (for example a real-time thread) are not late. */
 static int timerSlack(void) {
 #ifdef AE_EPOLL_PWAIT2
     int nanoseconds = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
@@ -82,7 +86,7 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     release(poller);
 }
 
-/* What the kernel hands back with an event: an fd and its registration. */
+/* Each event of the kernel carries the fd and its registration. */
 ALWAYS_INLINE int watch(int set, int operation, int fd, int mask, unsigned registration) {
     static const uint32_t interest[] = {0, EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT};
     struct epoll_event event = {.events = interest[mask & AE_BOTH], .data.fd = fd};
@@ -96,7 +100,8 @@ static unsigned registrationOf(const struct epoll_event *event) {
     return registration;
 }
 
-/* The kernel knows an fd that it should not, or the reverse. */
+/* Adding failed because the set has the file (EEXIST), or changing failed because it has not
+ * (ENOENT). */
 NOINLINE int watchAgain(aeEventLoop *eventLoop, int fd, int mask) {
     Poller *poller = eventLoop->apidata;
     unsigned next = eventLoop->ended + 1;
@@ -124,8 +129,8 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
 }
 
 #ifdef AE_EPOLL_PWAIT2
-/* epoll_pwait2 failed: returns whether to go on with epoll_wait. A sandbox may refuse a call with
- * any errno. If it was a true error, epoll_wait has it, too. */
+/* epoll_pwait2 failed: returns whether to use epoll_wait from now on. A sandbox may refuse a call
+ * with any errno. If it was a true error, epoll_wait fails with it as well. */
 NOINLINE int isRefused(Poller *poller) {
     if (errno != EINTR) poller->wholeMilliseconds = 1;
     return poller->wholeMilliseconds;
@@ -137,7 +142,7 @@ ALWAYS_INLINE int waitMicroseconds(Poller *poller, uint64_t microseconds) {
     return epoll_pwait2(poller->fd, poller->events, BATCH_SIZE, &limit, NULL);
 }
 
-/* Answers how much shorter to ask for a wait: by as much as the kernel will delay its end. */
+/* Returns by how much the kernel will delay the end of a wait. The timeout is shortened by it. */
 ALWAYS_INLINE uint64_t delayOf(const Poller *poller, uint64_t wait) {
     if (poller->slack < 0) return 0;
     uint64_t delay = wait / 1000, slack = (uint64_t)poller->slack;
@@ -146,8 +151,8 @@ ALWAYS_INLINE uint64_t delayOf(const Poller *poller, uint64_t wait) {
     return delay < wait ? delay : 0;
 }
 
-/* The delay has been taken off, and the wait timed out. Should what is left be refused, the next
- * iteration waits for it with epoll_wait. */
+/* A shortened wait has timed out: waits for the rest, if there is any. If this call is refused, the
+ * next iteration waits for the rest with epoll_wait. */
 NOINLINE int waitForTheRest(aeEventLoop *eventLoop) {
     uint64_t now = monotonicNow(0);
     if (now >= eventLoop->waitsUntil) return 0;
@@ -174,8 +179,8 @@ ALWAYS_INLINE int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeo
     return epoll_wait(poller->fd, poller->events, BATCH_SIZE, milliseconds);
 }
 
-/* What the lowest five bits of the events mean: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP. A
- * table, since each event is translated. */
+/* Translates the lowest five bits of an event: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP. A
+ * table is fast, and this is done for each event. */
 #define MEANING(e)                                               \
     (((EPOLLIN | EPOLLERR | EPOLLHUP) & (e) ? AE_READABLE : 0) | \
      ((EPOLLOUT | EPOLLERR | EPOLLHUP) & (e) ? AE_WRITABLE : 0))
@@ -199,8 +204,8 @@ ALWAYS_INLINE int pollSet(aeEventLoop *eventLoop, struct timeval *timeout) {
     return ready;
 }
 
-/* Copies a registration from the old set into the new one. What the old set does not know was
- * closed and is left out: the number may be another file's by now, which nobody has registered. */
+/* Copies a registration from the old set into the new one. An fd that the old set does not have was
+ * closed, and is left out: its number may now belong to another file, which is not registered. */
 static int copyInto(aeEventLoop *eventLoop, int set, int fd) {
     const Poller *poller = eventLoop->apidata;
     const aeFileEvent *slot = &eventLoop->events[fd];
@@ -209,8 +214,8 @@ static int copyInto(aeEventLoop *eventLoop, int set, int fd) {
     return watch(set, EPOLL_CTL_ADD, fd, slot->mask, slot->registration);
 }
 
-/* Builds the set again, without ghosts, at the number that it has. Returns -1, with the old set in
- * place, on failure. */
+/* Builds the set again, without ghosts, and keeps its fd number. On failure it returns -1, and the
+ * old set stays in use. */
 static int rebuild(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
     int set = epoll_create1(EPOLL_CLOEXEC), failed = 0;
@@ -223,8 +228,8 @@ static int rebuild(aeEventLoop *eventLoop) {
     return failed;
 }
 
-/* Ghosts are ready, and the set cannot be built again yet: it would wake the loop at once, time and
- * again. Sleeps through a part of the timeout instead. */
+/* Only ghosts are ready, and the set cannot be built again yet: each wait would end at once. So
+ * this sleeps, no longer than the timeout. */
 static void sleepAmongGhosts(aeEventLoop *eventLoop, const struct timeval *timeout, uint64_t now) {
     uint64_t left = GHOST_SLEEP;
     if (timeout) {
@@ -235,8 +240,8 @@ static void sleepAmongGhosts(aeEventLoop *eventLoop, const struct timeval *timeo
     poll(NULL, 0, (int)((left + 999) / 1000));
 }
 
-/* Takes the events of ghosts out of `fired`, and rids the set of them. Returns how many events are
- * left. */
+/* Removes the events of ghosts from `fired`, and the ghosts from the set. Returns how many events
+ * are left. */
 static int dropGhosts(aeEventLoop *eventLoop, int ready, const struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     int found = 0;

@@ -1,21 +1,21 @@
 /* libae's backend for Solaris and illumos: event ports, port_create(3C).
  *
- * What event ports do awkwardly, and what is done about it:
+ * The difficulties of event ports, and what this file does about them:
  *
- * - An association is good for one event. Each fd that was retrieved is associated again before the
- *   next wait, with what it is registered for by then: nothing, if it was deleted meanwhile. Its
- *   handlers have read what there was by then; and to associate an fd that has been associated
- *   already (since a handler changed it) does no harm.
- * - The condition reported is a snapshot of the moment at which it came true, and may have passed.
- *   So the port tells which fds to look at, and poll(2) what they are ready for.
- * - port_getn(3C) may fail with ETIME or EINTR and yet have retrieved events; it may succeed with
- *   none; and some systems leave the count as it was when there are none. So the count is not
- *   looked at: an entry of `events` was filled if it has a source.
- * - An empty pipe at its end reports POLLHUP alone, which no handler waits for: it counts as both
- *   (the original would spin).
- * - A port takes so many associations and no more. What finds it full stays out of it, and poll(2)
- *   alone looks after it until there is room again.
- * - Closing an fd ends its association. Changing it afterwards fails, harmlessly.
+ * - An association ends when its event is retrieved. Each fd that was retrieved is associated again
+ *   before the next wait, with the bits that are registered then; it is not associated if it was
+ *   deleted. By then its handlers have read the input. An fd may be associated already, because a
+ *   handler changed it: associating it again has no further effect.
+ * - An event reports the state of an fd at an earlier moment, which may have changed. So the port
+ *   reports which fds to check, and poll(2) reports what they are ready for.
+ * - port_getn(3C) may fail with ETIME or EINTR although it has retrieved events; it may succeed
+ *   without any; and some systems do not change the count when there are none. So the count is not
+ *   used: an entry of `events` was filled if it has a source.
+ * - A pipe that is empty and has no writer reports POLLHUP alone, which is no registered bit: it
+ *   counts as both bits (the original would spin).
+ * - The number of associations in a port is limited. An fd that does not fit stays in `out`, and
+ *   only poll(2) checks it, until the port has room again.
+ * - Closing an fd ends its association. A later change of the association fails, without harm.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -23,10 +23,10 @@
 
 typedef struct {
     int fd;
-    int count;                       /* so many of `out` were retrieved, and not associated since */
-    int room;                        /* and so many there may be */
+    int count;                       /* used entries of `out` */
+    int room;                        /* allocated entries of `out` */
     port_event_t events[BATCH_SIZE]; /* between two calls none has a source */
-    struct pollfd out[];
+    struct pollfd out[];             /* fds that were retrieved and are not associated */
 } Poller;
 
 static int aeApiCreate(aeEventLoop *eventLoop) {
@@ -61,7 +61,7 @@ static int associate(aeEventLoop *eventLoop, int fd, int mask) {
     Poller *poller = eventLoop->apidata;
     int result =
         port_associate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd, pollEventsOf(mask), NULL);
-    if (result == -1 && errno == EBADFD) errno = EBADF; /* what everyone else calls it */
+    if (result == -1 && errno == EBADFD) errno = EBADF; /* as other systems report it */
     return result;
 }
 
@@ -86,7 +86,7 @@ static void takeOut(aeEventLoop *eventLoop, int fd) {
     out->revents = 0;
 }
 
-/* Associates again what was retrieved. What the port has no room for stays out of it. */
+/* Associates the fds in `out` again. An fd for which the port has no room stays in `out`. */
 static void putBack(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
     int count = poller->count;
@@ -95,12 +95,12 @@ static void putBack(aeEventLoop *eventLoop) {
         int fd = poller->out[i].fd, mask = eventLoop->events[fd].mask;
         if (mask == AE_NONE || associate(eventLoop, fd, mask) == 0) continue;
         if (errno != EAGAIN && errno != ENOMEM) continue;
-        port_dissociate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd); /* lest it be in and out */
+        port_dissociate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd); /* not in both */
         takeOut(eventLoop, fd);
     }
 }
 
-/* Makes room to take out another batch. Without memory for it there is less, or none. */
+/* Makes room in `out` for another BATCH_SIZE fds. If there is no memory, the room stays smaller. */
 NOINLINE void growOut(aeEventLoop *eventLoop) {
     Poller *poller = eventLoop->apidata;
     int room = poller->count + BATCH_SIZE;
@@ -110,7 +110,7 @@ NOINLINE void growOut(aeEventLoop *eventLoop) {
     eventLoop->apidata = poller;
 }
 
-/* Waits, and takes out the fds that something happened to, as far as there is room. */
+/* Waits, and moves the fds that have events to `out`, as many as there is room for. */
 static void takeOutReady(aeEventLoop *eventLoop, const struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     struct timespec limit = {0, 0};
@@ -134,7 +134,7 @@ ALWAYS_INLINE int aeApiPoll(aeEventLoop *eventLoop, struct timeval *timeout) {
     struct timeval soon = {0, 0};
     int found = 0, wait = 0;
     putBack(eventLoop);
-    if (poller->count > 0) { /* the port knows nothing of what stays out of it */
+    if (poller->count > 0) { /* the port does not watch the fds in `out` */
         int ready = poll(poller->out, (nfds_t)poller->count, 0);
         soon.tv_usec = ready > 0 ? 0 : 10000;
         if (!timeout || timeout->tv_sec > 0 || timeout->tv_usec > soon.tv_usec) timeout = &soon;

@@ -1,20 +1,20 @@
 /* libae's backend for the BSDs and macOS: kqueue(2).
  *
- * What kqueue does awkwardly, and what is done about it:
+ * The difficulties of kqueue, and what this file does about them:
  *
- * - It knows filters, not fds: reading and writing are two knotes that are added, deleted and
- *   reported apart. Their events are put together here, in whatever order they come.
- * - A call with several changes stops at the first that fails, unless there is room to report the
- *   failure. So there always is, and each change is judged by itself.
- * - It forgets an fd as soon as it is closed, and adding a knote does not tell whether it was
- *   there. Those that should be there are enabled, which fails (ENOENT) if the fd was closed behind
- *   the loop's back and its number used again.
- * - EV_EOF comes on one filter where epoll's EPOLLHUP would wake both sides, and means less: on
- *   EVFILT_READ it also comes when the peer has shut down its sending side only.
- * - A child of fork(2) does not inherit the queue: its number is free there, and soon another
- *   file's.
- * - EV_SET may evaluate its first argument more than once, and udata is an integer on older NetBSD:
- *   hence no side effects in the one and a plain 0 for the other.
+ * - Reading and writing are two filters (knotes), which are added, deleted and reported separately.
+ *   This file combines the events of an fd, in whichever order they are reported.
+ * - A call with several changes stops at the first failure, unless the list of results has room to
+ *   report it. Here the list always has room, and each change is checked by itself.
+ * - The kernel removes the knotes of an fd when it is closed, and adding a knote does not report
+ *   whether it existed. Knotes that should exist are therefore enabled, which fails with ENOENT if
+ *   the fd was closed without deletion and its number was used again.
+ * - EV_EOF is reported on one filter, where epoll would report EPOLLHUP for both sides. On
+ *   EVFILT_READ it is also reported when the peer has only shut down its sending side.
+ * - A child of fork(2) does not inherit the queue: in the child its number is free, and another
+ *   file may get it.
+ * - EV_SET may evaluate its first argument more than once: that has no side effects here. udata is
+ *   an integer on older NetBSD: it is set to a plain 0.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -22,8 +22,8 @@
 
 #include <sys/event.h>
 
-/* Where there is no EV_RECEIPT, events may be reported along with the failures; they are passed
- * over, and come again. */
+/* Without EV_RECEIPT, kevent may report events together with the failures. They are ignored here,
+ * and the next poll reports them again. */
 #ifndef EV_RECEIPT
 #define EV_RECEIPT 0
 #endif
@@ -41,7 +41,7 @@ static int aeApiCreate(aeEventLoop *eventLoop) {
         release(poller);
         return -1;
     }
-    /* A child of fork(2) does not inherit it, so none can get hold of it before this. */
+    /* A child of fork(2) does not inherit the queue, so no child can have it before this call. */
     fcntl(poller->fd, F_SETFD, FD_CLOEXEC);
     eventLoop->apidata = poller;
     return 0;
@@ -60,7 +60,7 @@ static void aeApiFree(aeEventLoop *eventLoop) {
 }
 
 /* Applies one action to the filters of `first` and another to those of `second`, in one call.
- * Answers 0, or the errno of the last change that failed. */
+ * Returns 0, or the errno of the last change that failed. */
 static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, int second,
                   int secondAction) {
     Poller *poller = eventLoop->apidata;
@@ -103,15 +103,16 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
     change(eventLoop, fd, mask, EV_DELETE, AE_NONE, 0);
 }
 
-/* EV_EOF on a filter: returns whether both sides of fd are at their end. For the reading side it
- * may be that the peer has only shut down its sending side, which kqueue does not tell apart. */
+/* Returns whether an event with EV_EOF or EV_ERROR is a hang-up or an error of the fd. On
+ * EVFILT_READ, EV_EOF may only mean that the peer has shut down its sending side: poll(2) decides.
+ */
 static int isHangUp(const struct kevent *event) {
     if (event->flags & EV_ERROR || event->fflags || event->filter == EVFILT_WRITE) return 1;
     return pollNow((int)event->ident, AE_READABLE) == AE_BOTH;
 }
 
-/* What an event tells of an fd that is registered for `registered`. A side that has a filter of its
- * own reports for itself. */
+/* Returns the bits that an event means for an fd with the registered bits `registered`. A hang-up
+ * also sets the bit that has no filter; the other bit is reported by its own filter. */
 static int meaningOf(const struct kevent *event, int registered) {
     int side = event->filter == EVFILT_WRITE ? AE_WRITABLE : AE_READABLE,
         others = AE_BOTH & ~registered;
@@ -119,8 +120,8 @@ static int meaningOf(const struct kevent *event, int registered) {
     return side;
 }
 
-/* Puts the events of one fd together. What has been found of it so far is noted in its slot's mask,
- * in bits that mean nothing elsewhere. */
+/* Combines the events of each fd into one entry of `fired`. In between, the bits found so far are
+ * stored in the slot's mask, in bits that are used only here. */
 static int collect(aeEventLoop *eventLoop, const struct kevent *events, int count) {
     enum { NOTED = 16, NOTES = AE_BOTH * NOTED };
     int found = 0;

@@ -1,21 +1,22 @@
 /* libae's backend for any system: select(2).
  *
- * What select does badly, and what is done about it:
+ * The difficulties of select, and what this file does about them:
  *
- * - It takes no fd from FD_SETSIZE on, and FD_SET would write past the set: AE_ERR with ERANGE.
- * - It scans all fds up to the highest at each call. There is no way around it.
- * - One fd that was closed behind the loop's back fails the whole call (EBADF). Such fds are looked
- *   up and dropped from the sets; when one of them is registered again, the slot's former events,
- *   which the sets do not hold, are void.
+ * - A set has no room for FD_SETSIZE and higher fds, and FD_SET would write beyond it: registering
+ *   such an fd returns AE_ERR with ERANGE.
+ * - Each call scans all fds up to the highest. That cannot be avoided.
+ * - One fd that was closed without deletion makes the whole call fail (EBADF). Such fds are found
+ *   and removed from the sets. When one of them is registered again, the bits in its slot, which
+ *   the sets do not have, are those of the closed file and are removed.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include <sys/select.h>
 
 typedef struct {
-    fd_set readable; /* what the loop waits for */
+    fd_set readable; /* the registered fds */
     fd_set writable;
-    fd_set readableNow; /* what select makes of it */
+    fd_set readableNow; /* the result of select */
     fd_set writableNow;
 } Poller;
 
@@ -72,7 +73,7 @@ static int dropClosedFds(aeEventLoop *eventLoop) {
     return dropped;
 }
 
-/* select(2) may change the timeout that it is given; so each try gets a copy. */
+/* select(2) may change its timeout argument, so each attempt gets a copy. */
 static int waitForEvents(aeEventLoop *eventLoop, struct timeval *timeout) {
     Poller *poller = eventLoop->apidata;
     struct timeval limit = {0, 0};

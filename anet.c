@@ -1,8 +1,8 @@
 /* libae: TCP and Unix sockets. See anet.h for what each public function promises.
  *
  * The file goes from small to large: errors, fds, options, addresses, and then the calls that make
- * sockets out of them. Where systems differ it asks for the option or flag by its own macro; only
- * for accept4, paccept and pipe2, which have none, by the name of the system.
+ * sockets. Where systems differ, it tests the macro of the option or flag; for accept4, paccept and
+ * pipe2, which have no macro, it tests the name of the system.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -60,9 +60,9 @@
 
 /// Errors /////////////////////////////////////////////////////////////////////////////////////////
 
-/* A failure is told twice, in `err` and in errno. Between the system call that failed and the
- * return there may still be a message to format, an fd to close, a list to free: what runs there
- * hands on the errno it came with. */
+/* A failure is reported in `err` and in errno. After the system call that failed, a message may
+ * have to be written, an fd closed and a list freed before the return: these steps preserve errno.
+ */
 
 static void explain(char *err, const char *what, const char *why) {
     if (err != NULL) snprintf(err, ANET_ERR_LEN, "%s: %s", what, why);
@@ -78,12 +78,12 @@ static int fail(char *err, int cause, const char *what) {
     return failWith(cause);
 }
 
-/* Hands on the result of a system call and, when that is -1, tells what could not be done. */
+/* Returns the result of a system call. If that is -1, it also reports what could not be done. */
 static int orFail(char *err, int result, const char *what) {
     return result == -1 ? fail(err, errno, what) : result;
 }
 
-/* Not retried on EINTR: Linux has closed the fd even so, and another thread may own the number. */
+/* close is not retried on EINTR: Linux has closed the fd, and another thread may own its number. */
 static int closeFailed(int fd) {
     int cause = errno;
     close(fd);
@@ -112,7 +112,7 @@ int anetBlock(char *err, int fd) {
     return orFail(err, done, "cannot make the fd blocking");
 }
 
-/* O_NONBLOCK is no matter for pipe2, which would set it on both ends. */
+/* pipe2 would set O_NONBLOCK on both ends, so it is set separately. */
 int anetPipe(int fds[2], int read_flags, int write_flags) {
     int ends[2], ready;
     if ((read_flags | write_flags) & ~(O_NONBLOCK | O_CLOEXEC)) return failWith(EINVAL);
@@ -153,7 +153,7 @@ int anetDisableTcpNoDelay(char *err, int fd) {
     return orFail(err, setInt(fd, IPPROTO_TCP, TCP_NODELAY, 0), "cannot clear TCP_NODELAY");
 }
 
-/* time_t may have 32 bits and no macro tells, so every system gets 32-bit seconds: 68 years. */
+/* time_t may have 32 bits, and no macro says so: every system gets at most 68 years of seconds. */
 static int setTimeout(char *err, int fd, int option, long long ms, const char *what) {
     long long seconds = ms / 1000;
     struct timeval limit;
@@ -171,9 +171,9 @@ int anetRecvTimeout(char *err, int fd, long long ms) {
     return setTimeout(err, fd, SO_RCVTIMEO, ms, "cannot set the receive timeout");
 }
 
-/* Every system gets what it has an option for; OpenBSD has none. Old Solaris counts milliseconds,
- * and in place of gap and number takes the time from the first probe to the end. It is asked before
- * macOS, because it has a TCP_KEEPALIVE too, of another meaning. */
+/* Sets the options that the system has; OpenBSD has none. Old Solaris counts milliseconds and has,
+ * in place of gap and number, the time from the first probe to the end. It is tested before macOS,
+ * because it also has a TCP_KEEPALIVE, with another meaning. */
 static int setProbes(int fd, int idle, int gap, int probes) {
 #if defined(TCP_KEEPIDLE)
     if (setInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) == -1) return ANET_ERR;
@@ -193,7 +193,7 @@ static int setProbes(int fd, int idle, int gap, int probes) {
     return ANET_OK;
 }
 
-/* The switch comes last: refused times must not leave keep-alive on with those of the system. */
+/* SO_KEEPALIVE is set last: if the times are refused, it must not be on with the system's times. */
 int anetKeepAlive(char *err, int fd, int interval) {
 #ifdef __sun
     const int least = 10; /* Solaris refuses less */
@@ -236,9 +236,9 @@ int anetGetError(int fd) {
 
 /// Addresses //////////////////////////////////////////////////////////////////////////////////////
 
-/* An address is a union, so that it can be read as what it is without a pointer cast. Its text is
- * never cut to fit the caller's buffer: "10.0.0.12" must not become "10.0.0.1". Only the zone of a
- * link-local address, which ends its text ("fe80::1%eth0"), is left out if it does not fit. */
+/* An address is a union, so that each family can be read without a pointer cast. Its text is never
+ * truncated to fit into the caller's buffer: "10.0.0.12" must not become "10.0.0.1". Only the zone
+ * at the end of a link-local address ("fe80::1%eth0") is left out if it does not fit. */
 
 enum { LONGEST_TEXT = INET6_ADDRSTRLEN + IF_NAMESIZE }; /* bytes, with the '%' and the NUL */
 
@@ -247,10 +247,10 @@ union address {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     struct sockaddr_un local;
-    struct sockaddr_storage room; /* enough for whatever else a system may write */
+    struct sockaddr_storage room; /* enough for any other family */
 };
 
-/* Without its zone a link-local address cannot be connected to. */
+/* A program cannot connect to a link-local address without its zone. */
 static void appendZone(char text[LONGEST_TEXT], const struct sockaddr_in6 *from) {
     char name[IF_NAMESIZE];
     size_t length = strlen(text);
@@ -286,7 +286,7 @@ static int copyText(char *buf, size_t len, const char *text) {
     return ANET_OK;
 }
 
-/* Writes what the caller has given room for. `from` is NULL when the system did not tell. */
+/* Writes those of `ip` and `port` that the caller wants. `from` is NULL if there is no address. */
 static int describe(const union address *from, char *ip, size_t ip_len, int *port) {
     char text[LONGEST_TEXT];
     int number, wanted = ip != NULL && ip_len > 0;
@@ -325,7 +325,7 @@ int anetFormatFdAddr(int fd, char *buf, size_t buf_len, int remote) {
     return (size_t)withoutZone < buf_len ? withoutZone : length;
 }
 
-/* The addresses of `host` for TCP, to be given back to `forget`, or NULL. */
+/* Returns the addresses of `host` for TCP, which `forget` frees, or NULL on failure. */
 static struct addrinfo *lookUp(char *err, const char *host, int port, int family, int flags) {
     const char *what = "cannot resolve the address";
     struct addrinfo hints, *found = NULL;
@@ -379,9 +379,9 @@ int anetResolve(char *err, char *host, char *ipbuf, size_t ipbuf_len, int flags)
 
 /// Connecting /////////////////////////////////////////////////////////////////////////////////////
 
-/* There may be several addresses to try, and only when the last one has failed is there anything to
- * tell. So what tries one address does not write to `err`: it keeps in `step` what it is doing, and
- * the call that gives up makes the message of it. */
+/* Several addresses may be tried, and only the failure of the last one is reported. So the
+ * functions that try one address do not write to `err`. They store in `step` what they attempt, and
+ * the caller reports it after the last failure. */
 
 static int openSocket(int family, const char **step) {
     int fd;
@@ -402,14 +402,14 @@ static int connectOnce(const struct addrinfo *to, const struct addrinfo *from, c
     if (fd == ANET_ERR) return ANET_ERR;
     *step = "cannot make the socket non-blocking";
     if (anetNonBlock(NULL, fd) == ANET_ERR) return closeFailed(fd);
-    /* Not a step: without the source there is another try, and only that one's error is told. */
+    /* Not a step: connecting is tried again without the source, and only that error is reported. */
     if (from != NULL && bind(fd, from->ai_addr, from->ai_addrlen) == -1) return closeFailed(fd);
     *step = "cannot connect";
     if (connect(fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS) return fd;
     return closeFailed(fd);
 }
 
-/* Each destination, from each of the sources if there are any. */
+/* Tries each destination, from each of the sources if there are any. */
 static int connectAny(const struct addrinfo *to, const struct addrinfo *sources,
                       const char **step) {
     const struct addrinfo *from;
@@ -481,8 +481,8 @@ int anetTcp6Server(char *err, int port, char *bindaddr, int backlog) {
     return tcpServer(err, port, any ? NULL : bindaddr, AF_INET6, backlog);
 }
 
-/* The bind makes the socket file; a failure after it takes the file away again. Nobody can connect
- * before the listen, so that is when the permissions are set. */
+/* bind creates the socket file; after a later failure the file is removed. The permissions are set
+ * before listen, because no client can connect before it. */
 static int listenAtPath(int fd, const union address *at, mode_t perm, int backlog,
                         const char **step) {
     const char *path = at->local.sun_path;
@@ -505,7 +505,7 @@ int anetUnixServer(char *err, char *path, mode_t perm, int backlog) {
     const char *step;
     union address at;
     int fd;
-    /* Linux would take an empty path for a name outside of the file system. */
+    /* For Linux an empty path is a name outside of the file system. */
     if (size == 1) return fail(err, ENOENT, "the Unix socket path is empty");
     if (size > sizeof at.local.sun_path)
         return fail(err, ENAMETOOLONG, "the path does not fit a Unix socket address");
@@ -520,7 +520,8 @@ int anetUnixServer(char *err, char *path, mode_t perm, int backlog) {
 
 /// Accepting //////////////////////////////////////////////////////////////////////////////////////
 
-/* `peer` is AF_UNSPEC if the system does not tell, as macOS of a connection already reset. */
+/* `peer` is AF_UNSPEC if the system reports no address, as macOS for a connection that was reset.
+ */
 static int acceptFrom(char *err, int serversock, union address *peer) {
     socklen_t len;
     int fd;

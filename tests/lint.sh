@@ -19,7 +19,7 @@ fi
 
 # The feature-test macros before the first header are the same in ae.c and anet.c.
 for file in ae.c anet.c; do
-    sed -n '/^#ifndef _GNU_SOURCE/,/^#include/{/^#include/!p;}' $file >"$out/$file.macros"
+    sed -n '/^#undef _GNU_SOURCE/,/^#include/{/^#include/!p;}' $file >"$out/$file.macros"
     [ -s "$out/$file.macros" ]
 done
 diff "$out/ae.c.macros" "$out/anet.c.macros" || {
