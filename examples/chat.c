@@ -1,14 +1,15 @@
-/* A chat room for telnet or nc: names, a line to all, an end to idle guests, and back-pressure.
+/* A chat room for telnet or nc: names, lines to all, a limit for idle guests, and back-pressure.
  *
  *     cc -I. examples/chat.c ae.c anet.c -o chat
  *     ./chat [port] [idle-seconds] [catch-up-seconds]
  *
- * What is said goes into the outbox of every guest; the before-sleep hook writes the outboxes once
- * an iteration, so a guest to whom ten lines are due costs one write. No handler closes a
- * connection: a guest who has to go is marked, and the hook closes it.
+ * Each line is put into the outbox of every guest. The before-sleep hook writes the outboxes once
+ * in each iteration, so ten lines for a guest need one write. No handler closes a connection: it
+ * marks the guest as leaving, and the hook closes the connection.
  *
- * When an outbox is half full, nobody is read until it has drained: TCP then makes all who talk
- * wait for the one who does not listen (back-pressure). That one has some seconds to catch up.
+ * When an outbox is half full, the server reads from no guest until that outbox is empty: TCP then
+ * makes the guests who send wait for the guest who does not read (back-pressure). That guest has
+ * some seconds to read its outbox.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -39,8 +40,8 @@ enum {
 typedef struct Guest {
     struct Guest *next, *prev;
     int fd;
-    int isLeaving; /* the hook is to show them out */
-    int isBehind;  /* the outbox has been half full, and has not been empty since */
+    int isLeaving; /* the hook closes the connection */
+    int isBehind;  /* the outbox was half full, and was not empty since then */
     long long timer;
     size_t nameLength; /* 0 until there is a name */
     size_t lineLength, outStart, outEnd;
@@ -49,28 +50,28 @@ typedef struct Guest {
 
 static Guest *guests;
 static int idleMs = 300 * 1000, catchUpMs = 5000;
-static int behind; /* how many guests are; while there are any, nobody is read */
+static int behind; /* how many guests are behind; if there are any, the server does not read */
 
 static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask);
 
-/* Hangs up on a guest who cannot be told of it any more. */
+/* Disconnects a guest to whom nothing more can be sent. */
 static void giveUp(Guest *guest) {
     guest->outStart = guest->outEnd = 0;
     guest->isLeaving = 1;
 }
 
-static void listenToAll(aeEventLoop *loop) {
+static void readFromAll(aeEventLoop *loop) {
     for (Guest *guest = guests; guest; guest = guest->next)
         if (aeCreateFileEvent(loop, guest->fd, AE_READABLE, onReadable, guest) == AE_ERR)
             giveUp(guest);
 }
 
-static void listenToNobody(aeEventLoop *loop) {
+static void stopReading(aeEventLoop *loop) {
     for (Guest *guest = guests; guest; guest = guest->next)
         aeDeleteFileEvent(loop, guest->fd, AE_READABLE);
 }
 
-/* A deadline takes the place of the one before. Timers are cheap enough for one each line. */
+/* A new deadline replaces the previous one: there is one for each line. */
 static int onDeadline(aeEventLoop *loop, long long id, void *clientData);
 
 static void giveTime(aeEventLoop *loop, Guest *guest, int milliseconds) {
@@ -81,13 +82,13 @@ static void giveTime(aeEventLoop *loop, Guest *guest, int milliseconds) {
 
 static void fellBehind(aeEventLoop *loop, Guest *guest) {
     guest->isBehind = 1;
-    if (behind++ == 0) listenToNobody(loop);
+    if (behind++ == 0) stopReading(loop);
     giveTime(loop, guest, catchUpMs);
 }
 
 static void caughtUp(aeEventLoop *loop, Guest *guest) {
     guest->isBehind = 0;
-    if (--behind == 0) listenToAll(loop);
+    if (--behind == 0) readFromAll(loop);
     giveTime(loop, guest, idleMs);
 }
 
@@ -107,14 +108,14 @@ static void enqueue(aeEventLoop *loop, Guest *guest, const char *message, size_t
     if (guest->outEnd > OUTBOX / 2 && !guest->isBehind) fellBehind(loop, guest);
 }
 
-/* Tells `to`, or when that is NULL, all who have a name. */
+/* Sends to one guest, or to all guests who have a name if `to` is NULL. */
 static void say(aeEventLoop *loop, Guest *to, const char *format, ...) {
     char message[LONGEST_MESSAGE];
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof(message)) return; /* no message is so long */
+    if (length < 0 || (size_t)length >= sizeof(message)) return; /* cannot happen */
     if (to) enqueue(loop, to, message, (size_t)length);
     for (Guest *guest = to ? NULL : guests; guest; guest = guest->next)
         if (guest->nameLength) enqueue(loop, guest, message, (size_t)length);
@@ -123,7 +124,7 @@ static void say(aeEventLoop *loop, Guest *to, const char *format, ...) {
 static int onDeadline(aeEventLoop *loop, long long id, void *clientData) {
     Guest *guest = clientData;
     AE_NOTUSED(id);
-    if (!guest->isBehind && behind) return idleMs; /* we do not listen: no fault of theirs */
+    if (!guest->isBehind && behind) return idleMs; /* silent because the server does not read */
     guest->timer = AE_ERR;
     if (!guest->isBehind) say(loop, guest, "* You have been silent for too long.\n");
     guest->isLeaving = 1;
@@ -138,7 +139,7 @@ static void introduce(aeEventLoop *loop, Guest *guest) {
     for (Guest *other = guests; isGood && other; other = other->next)
         if (strcmp(other->name, guest->line) == 0) isGood = 0;
     if (!isGood) {
-        say(loop, guest, "* That is no name, or somebody's. What is yours?\n");
+        say(loop, guest, "* That name is not valid or is in use. What is your name?\n");
         return;
     }
     memcpy(guest->name, guest->line, guest->lineLength + 1);
@@ -164,8 +165,8 @@ static void onLine(aeEventLoop *loop, Guest *guest) {
     guest->lineLength = 0;
 }
 
-/* What would move the cursor on the terminals of others is dropped, and so is the return of a
- * telnet. A line that is too long goes on in the next one. */
+/* Control characters, which could move the cursor on the terminals of other guests, are dropped; so
+ * is the carriage return of telnet. A line that is too long is continued in the next line. */
 static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Guest *guest = clientData;
     unsigned char input[512];
@@ -183,7 +184,7 @@ static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     }
 }
 
-/* Writes as much as goes; the rest when there is room again. */
+/* Writes as much as possible, and the rest when there is room again. */
 static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Guest *guest = clientData;
     AE_NOTUSED(mask);
@@ -202,13 +203,13 @@ static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     if (guest->isBehind) caughtUp(loop, guest);
 }
 
-static void showOut(aeEventLoop *loop, Guest *guest) {
+static void removeGuest(aeEventLoop *loop, Guest *guest) {
     if (guest->next) guest->next->prev = guest->prev;
     if (guest->prev)
         guest->prev->next = guest->next;
     else
         guests = guest->next;
-    if (guest->isBehind && --behind == 0) listenToAll(loop);
+    if (guest->isBehind && --behind == 0) readFromAll(loop);
     if (guest->nameLength) say(loop, NULL, "* %s has left.\n", guest->name);
     aeDeleteTimeEvent(loop, guest->timer);
     aeDeleteFileEvent(loop, guest->fd, AE_READABLE | AE_WRITABLE);
@@ -216,7 +217,7 @@ static void showOut(aeEventLoop *loop, Guest *guest) {
     free(guest);
 }
 
-/* A guest who leaves adds to the outboxes of the others, so the loop begins again. */
+/* Removing a guest adds to the outboxes of the others, so the walk starts again. */
 static void beforeSleep(aeEventLoop *loop) {
     Guest *guest = guests;
     while (guest) {
@@ -224,25 +225,26 @@ static void beforeSleep(aeEventLoop *loop) {
             onWritable(loop, guest->fd, guest, AE_WRITABLE);
         Guest *next = guest->next;
         if (guest->isLeaving) {
-            showOut(loop, guest);
+            removeGuest(loop, guest);
             next = guests;
         }
         guest = next;
     }
 }
 
-static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask);
+static void onConnection(aeEventLoop *loop, int listener, void *clientData, int mask);
 
 static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     AE_NOTUSED(id);
-    if (aeCreateFileEvent(loop, *(int *)clientData, AE_READABLE, onNewcomer, clientData) == AE_ERR)
+    if (aeCreateFileEvent(loop, *(int *)clientData, AE_READABLE, onConnection, clientData) ==
+        AE_ERR)
         return ACCEPT_PAUSE_MS;
     return AE_NOMORE;
 }
 
-/* When accept fails, as it does without fds, the listener stays readable and the loop would spin:
- * it pauses for a while. */
-static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask) {
+/* When accept fails, for example because there are no more fds, the listener stays readable and the
+ * loop would spin: the server stops listening for a while. */
+static void onConnection(aeEventLoop *loop, int listener, void *clientData, int mask) {
     int fd = anetTcpAccept(NULL, listener, NULL, 0, NULL);
     AE_NOTUSED(mask);
     if (fd == ANET_ERR) {
@@ -267,7 +269,7 @@ static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int ma
     say(loop, guest, "* Welcome. What is your name?\n");
 }
 
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -288,12 +290,13 @@ int main(int argc, char **argv) {
         return fputs("usage: chat [port] [idle-seconds] [catch-up-seconds]\n", stderr), 2;
     idleMs = idle * 1000;
     catchUpMs = catchUp * 1000;
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
+    signal(SIGPIPE,
+           SIG_IGN); /* a write to a closed connection fails, and does not end the program */
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
     if (!loop) fail(strerror(errno));
     listener = anetTcpServer(err, port, host, 511);
     if (listener == ANET_ERR || anetNonBlock(err, listener) == ANET_ERR) fail(err);
-    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, &listener) == AE_ERR ||
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onConnection, &listener) == AE_ERR ||
         anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR)
         fail(strerror(errno));
     aeSetBeforeSleepProc(loop, beforeSleep);

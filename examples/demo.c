@@ -1,5 +1,5 @@
-/* What `make demo` runs: the echo server of echo.c, its clients, and timers, all in one loop, for
- * three seconds. Every byte that comes back is compared, and no timer may be early.
+/* `make demo` runs this: the echo server of echo.c, its clients, and timers, all in one loop, for
+ * three seconds. Every byte that is sent back is compared, and no timer may be early.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -38,7 +38,7 @@ static void composeMessage(const Client *client, char message[MESSAGE]) {
 static void sendMessage(int fd, const Client *client) {
     char message[MESSAGE];
     composeMessage(client, message);
-    if (write(fd, message, MESSAGE) != MESSAGE) fail("so little should fit into an empty socket");
+    if (write(fd, message, MESSAGE) != MESSAGE) fail("a write to an empty socket was incomplete");
 }
 
 static void onEcho(aeEventLoop *loop, int fd, void *clientData, int mask) {
@@ -61,7 +61,8 @@ static void onConnected(aeEventLoop *loop, int fd, void *clientData, int mask) {
     AE_NOTUSED(mask);
     if (anetGetError(fd) != 0) fail("a connection was refused");
     aeDeleteFileEvent(loop, fd, AE_WRITABLE);
-    if (aeCreateFileEvent(loop, fd, AE_READABLE, onEcho, clientData) == AE_ERR) fail("no event");
+    if (aeCreateFileEvent(loop, fd, AE_READABLE, onEcho, clientData) == AE_ERR)
+        fail("cannot register an fd");
     connected++;
     sendMessage(fd, clientData);
 }
@@ -91,8 +92,8 @@ static int compareSamples(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-/* Both ends of a connection are ours: two fds each. */
-static int affordableClients(void) {
+/* This process has both ends of each connection: two fds. */
+static int clientLimit(void) {
     struct rlimit limit;
     rlim_t fds = 256;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) fds = limit.rlim_cur;
@@ -101,7 +102,7 @@ static int affordableClients(void) {
 }
 
 int main(void) {
-    int count = affordableClients(), listener, port;
+    int count = clientLimit(), listener, port;
     aeEventLoop *loop = aeCreateEventLoop(4096);
     samples = calloc(MOST_SAMPLES, sizeof(*samples));
     if (!loop || !samples) fail(strerror(errno));
@@ -117,10 +118,12 @@ int main(void) {
     }
     for (int i = 0; i < TIMERS; i++) {
         due[i] = nowNs() + (1 + i % 50) * 1000000LL;
-        if (aeCreateTimeEvent(loop, 1 + i % 50, onTimer, &due[i], NULL) == AE_ERR) fail("no timer");
+        if (aeCreateTimeEvent(loop, 1 + i % 50, onTimer, &due[i], NULL) == AE_ERR)
+            fail("cannot create a timer");
     }
     long long begin = nowNs();
-    if (aeCreateTimeEvent(loop, SECONDS * 1000LL, onEnd, NULL, NULL) == AE_ERR) fail("no timer");
+    if (aeCreateTimeEvent(loop, SECONDS * 1000LL, onEnd, NULL, NULL) == AE_ERR)
+        fail("cannot create a timer");
     aeMain(loop);
     double seconds = ms(nowNs() - begin) / 1000;
     long kept = fired < MOST_SAMPLES ? fired : MOST_SAMPLES;
@@ -131,7 +134,7 @@ int main(void) {
     printf("timers       %ld fired, %ld early; ms late: %.3f median, %.3f 99%%, %.3f most\n", fired,
            early, ms(samples[kept / 2]), ms(samples[kept * 99 / 100]), ms(samples[kept - 1]));
 
-    /* Hang up, and let the server notice. */
+    /* The clients hang up, and the server closes its ends. */
     for (int i = 0; i < count; i++) {
         aeDeleteFileEvent(loop, clients[i].fd, AE_READABLE);
         close(clients[i].fd);

@@ -1,9 +1,10 @@
-/* A TCP server that sends back what it gets.
+/* A TCP server that sends back its input.
  *
  *     cc -I. examples/echo.c ae.c anet.c -o echo && ./echo [port]
  *
- * A connection waits to read while its buffer is empty, and to write while it is not. So a peer
- * that does not read is not read from either: TCP makes it wait (back-pressure).
+ * A connection waits for input while its buffer is empty, and for room to write while it is not. So
+ * the server does not read from a peer that does not read: TCP makes that peer wait
+ * (back-pressure).
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -23,16 +24,17 @@
 enum { MAX_FDS = 1000000, ACCEPTS_AT_ONCE = 64, ACCEPT_PAUSE_MS = 100 };
 
 typedef struct {
-    size_t start, end; /* what is still to be written */
+    size_t start, end; /* the bytes of the buffer that are not written yet */
     char buffer[16 * 1024];
 } Connection;
 
-/* An fd kept for the time when there are no more: it lets a newcomer in, to be sent away. */
+/* An fd in reserve. When there are no more fds, it is closed, so that a client can be accepted and
+ * disconnected. */
 static int reserve = -1;
 
 static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask);
 
-/* Delete first, then close: the number of a closed fd may belong to another connection. */
+/* Deletes before it closes: another connection may get the number of a closed fd. */
 static void closeConnection(aeEventLoop *loop, int fd) {
     void *connection = aeGetFileClientData(loop, fd);
     aeDeleteFileEvent(loop, fd, AE_READABLE | AE_WRITABLE);
@@ -50,7 +52,7 @@ static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     }
     connection->start = 0;
     connection->end = (size_t)length;
-    onWritable(loop, fd, connection, mask); /* nearly always the socket takes it all */
+    onWritable(loop, fd, connection, mask); /* nearly always this writes everything */
 }
 
 static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
@@ -73,19 +75,19 @@ static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
         aeDeleteFileEvent(loop, fd, done ? AE_WRITABLE : AE_READABLE);
 }
 
-static void onNewcomers(aeEventLoop *loop, int listener, void *clientData, int mask);
+static void onConnections(aeEventLoop *loop, int listener, void *clientData, int mask);
 
 static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     int listener = *(int *)clientData;
     AE_NOTUSED(id);
-    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomers, clientData) == AE_ERR)
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onConnections, clientData) == AE_ERR)
         return ACCEPT_PAUSE_MS;
     return AE_NOMORE;
 }
 
-/* Most likely there are no more fds. If not even the reserve helps, the listener would stay
- * readable and the loop would spin, so it pauses for a while. */
-static void refuseNewcomer(aeEventLoop *loop, int *listener) {
+/* Most likely there are no more fds. If the reserve does not help, the listener stays readable and
+ * the loop would spin: the server stops listening for a while. */
+static void refuseConnection(aeEventLoop *loop, int *listener) {
     int peer = ANET_ERR;
     if (reserve != -1) close(reserve);
     if (reserve != -1) peer = anetTcpAccept(NULL, *listener, NULL, 0, NULL);
@@ -96,14 +98,14 @@ static void refuseNewcomer(aeEventLoop *loop, int *listener) {
         aeDeleteFileEvent(loop, *listener, AE_READABLE);
 }
 
-/* Several at once, but not all: those that are connected already are to be served too. */
-static void onNewcomers(aeEventLoop *loop, int listener, void *clientData, int mask) {
+/* Accepts several connections, but not all, so that the others are served in between. */
+static void onConnections(aeEventLoop *loop, int listener, void *clientData, int mask) {
     AE_NOTUSED(mask);
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         int fd = anetTcpAccept(NULL, listener, NULL, 0, NULL);
         if (fd == ANET_ERR && anetAcceptFailureNeedsRetry(errno)) continue;
         if (fd == ANET_ERR) {
-            if (errno != EAGAIN && errno != EWOULDBLOCK) refuseNewcomer(loop, clientData);
+            if (errno != EAGAIN && errno != EWOULDBLOCK) refuseConnection(loop, clientData);
             return;
         }
         Connection *connection = malloc(sizeof(*connection));
@@ -120,19 +122,19 @@ static void fail(const char *why) {
     exit(1);
 }
 
-/* *listener must live as long as the loop. */
+/* *listener must exist as long as the loop. */
 static void startEcho(aeEventLoop *loop, int port, int *listener) {
     char err[ANET_ERR_LEN], host[] = "127.0.0.1";
     reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (reserve == -1) fail(strerror(errno));
     *listener = anetTcpServer(err, port, host, 511);
     if (*listener == ANET_ERR || anetNonBlock(err, *listener) == ANET_ERR) fail(err);
-    if (aeCreateFileEvent(loop, *listener, AE_READABLE, onNewcomers, listener) == AE_ERR)
+    if (aeCreateFileEvent(loop, *listener, AE_READABLE, onConnections, listener) == AE_ERR)
         fail(strerror(errno));
 }
 
 #ifndef ECHO_WITHOUT_MAIN
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -142,7 +144,8 @@ static int numberOf(const char *text, int most) {
 int main(int argc, char **argv) {
     int port = argc > 1 ? numberOf(argv[1], 65535) : 0, listener;
     if (argc > 2 || port < 0) return fputs("usage: echo [port]\n", stderr), 2;
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
+    signal(SIGPIPE,
+           SIG_IGN); /* a write to a closed connection fails, and does not end the program */
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
     if (!loop) fail(strerror(errno));
     startEcho(loop, port, &listener);

@@ -1,10 +1,10 @@
-/* SET, GET, SUBSCRIBE and PUBLISH on a Redis server through hiredis, which brings its own adapter
- * for ae.h. Nothing blocks, and one timer limits how long it waits.
+/* SET, GET, SUBSCRIBE and PUBLISH on a Redis server through hiredis, which has an adapter for ae.h.
+ * Nothing blocks, and one timer limits the wait.
  *
  *     cc -I. examples/hiredis.c ae.c $(pkg-config --cflags --libs hiredis) -o hiredis
  *     ./hiredis [port [host]]
  *
- * A connection that subscribes can do nothing else, so there are two.
+ * A connection that has subscribed cannot send other commands, so there are two connections.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -23,7 +23,7 @@
 enum { TIME_LIMIT_MS = 5000 };
 
 static aeEventLoop *loop;
-static redisAsyncContext *commands, *news; /* NULL once they are gone: hiredis frees them itself */
+static redisAsyncContext *commands, *news; /* NULL after hiredis has freed them */
 static int failed;
 
 static void fail(const char *what, const char *why) {
@@ -32,20 +32,20 @@ static void fail(const char *what, const char *why) {
     aeStop(loop);
 }
 
-/* A reply is NULL when the connection ended before it came: the function that ends it tells. */
+/* A reply is NULL if the connection ended before it: onDisconnected reports that. */
 static int isGood(const redisReply *reply, const char *what) {
     if (reply && reply->type == REDIS_REPLY_ERROR) fail(what, reply->str);
     return reply && reply->type != REDIS_REPLY_ERROR;
 }
 
-/* hiredis frees the context after this has returned. */
+/* hiredis frees the context after this returns. */
 static void forget(const redisAsyncContext *context) {
     if (context == commands) commands = NULL;
     if (context == news) news = NULL;
     if (!commands && !news) aeStop(loop);
 }
 
-/* Both connections fail for the same reason: it is told once. */
+/* Both connections fail for the same reason: it is reported once. */
 static void onConnected(const redisAsyncContext *context, int status) {
     if (status == REDIS_OK) return;
     if (!failed) fail("cannot connect", context->errstr);
@@ -82,15 +82,16 @@ static void onSet(redisAsyncContext *context, void *reply, void *privdata) {
     if (isGood(reply, "SET")) puts("set");
 }
 
-/* Commands of one connection are served in their order: the GET need not wait for the SET. */
+/* The server executes the commands of one connection in order, so GET is sent without waiting for
+ * the reply to SET. */
 static void setAndGet(void) {
     if (redisAsyncCommand(commands, onSet, NULL, "SET libae:greeting %s", "hello") != REDIS_OK ||
         redisAsyncCommand(commands, onGot, NULL, "GET libae:greeting") != REDIS_OK)
         fail("SET and GET", commands->errstr);
 }
 
-/* Once for the subscription itself, then for each message. A disconnect waits for what is under
- * way, and then calls onDisconnected. */
+/* Called once for the subscription and then for each message. A disconnect first waits for the
+ * replies that are pending, then calls onDisconnected. */
 static void onNews(redisAsyncContext *context, void *reply, void *privdata) {
     const redisReply *message = reply;
     AE_NOTUSED(privdata);
@@ -106,10 +107,10 @@ static void onNews(redisAsyncContext *context, void *reply, void *privdata) {
     }
 }
 
-/* Without a server to be found, connecting may take minutes. */
+/* If there is no server at the address, connecting may take minutes. */
 static int onTimeLimit(aeEventLoop *eventLoop, long long id, void *clientData) {
     AE_NOTUSED(eventLoop), AE_NOTUSED(id), AE_NOTUSED(clientData);
-    fail("gave up", "no answer in time");
+    fail("gave up", "no reply in time");
     return AE_NOMORE;
 }
 
@@ -129,7 +130,7 @@ static redisAsyncContext *openConnection(const char *host, int port) {
     return context;
 }
 
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -139,20 +140,21 @@ static int numberOf(const char *text, int most) {
 int main(int argc, char **argv) {
     int port = argc > 1 ? numberOf(argv[1], 65535) : 6379;
     if (argc > 3 || port < 0) return fputs("usage: hiredis [port [host]]\n", stderr), 2;
-    const char *host = argc > 2 ? argv[2] : "127.0.0.1"; /* a name would block while looked up */
+    const char *host = argc > 2 ? argv[2] : "127.0.0.1"; /* looking up a name would block */
     loop = aeCreateEventLoop(1024);
     if (!loop || aeCreateTimeEvent(loop, TIME_LIMIT_MS, onTimeLimit, NULL, NULL) == AE_ERR) {
         perror("hiredis");
         return 1;
     }
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
+    signal(SIGPIPE,
+           SIG_IGN); /* a write to a closed connection fails, and does not end the program */
     commands = openConnection(host, port);
     news = openConnection(host, port);
     if (news && redisAsyncCommand(news, onNews, NULL, "SUBSCRIBE libae:news") != REDIS_OK)
         fail("SUBSCRIBE", news->errstr);
     if (!failed) aeMain(loop);
 
-    /* The contexts take their events off the loop: they go first. */
+    /* Freeing a context deletes its events, so this comes before the loop is deleted. */
     if (commands) redisAsyncFree(commands);
     if (news) redisAsyncFree(news);
     aeDeleteEventLoop(loop);

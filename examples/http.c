@@ -1,4 +1,4 @@
-/* A small HTTP/1.1 server: one page, keep-alive, pipelining, and an end to idle connections.
+/* A small HTTP/1.1 server: one page, keep-alive, pipelining, and a limit for idle connections.
  *
  *     cc -I. examples/http.c ae.c anet.c -o http && ./http [port] [idle-seconds]
  *
@@ -19,21 +19,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_FDS = 1000000, LONGEST_ANSWER = 256, ACCEPT_PAUSE_MS = 100 };
+enum { MAX_FDS = 1000000, LONGEST_RESPONSE = 256, ACCEPT_PAUSE_MS = 100 };
 
 typedef struct {
     const char *status, *header, *page;
-} Answer;
+} Response;
 
-static const Answer hello = {"200 OK", "", "Hello from libae.\n"};
-static const Answer notFound = {"404 Not Found", "", "There is no such page.\n"};
-static const Answer notAllowed = {"405 Method Not Allowed", "Allow: GET, HEAD\r\n",
-                                  "GET and HEAD only.\n"};
-static const Answer bad = {"400 Bad Request", "", "That is no request for this server.\n"};
+static const Response hello = {"200 OK", "", "Hello from libae.\n"};
+static const Response notFound = {"404 Not Found", "", "There is no such page.\n"};
+static const Response notAllowed = {"405 Method Not Allowed", "Allow: GET, HEAD\r\n",
+                                    "GET and HEAD only.\n"};
+static const Response bad = {"400 Bad Request", "", "Bad request.\n"};
 
 /* It reads while `out` is empty and writes while it is not, so neither buffer grows. After the last
- * answer it waits for the peer to hang up, so that TCP does not drop what the peer has still to
- * read. */
+ * response it waits until the peer hangs up: otherwise TCP could discard data that the peer has not
+ * read yet. */
 typedef struct {
     int fd, isLast;
     long long timer;
@@ -56,15 +56,14 @@ static int onIdle(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Timers are cheap enough to restart one for each request. */
+/* The timer starts again with each request. */
 static int restartTimer(aeEventLoop *loop, Connection *c) {
     aeDeleteTimeEvent(loop, c->timer);
     c->timer = aeCreateTimeEvent(loop, idleMs, onIdle, c, NULL);
     return c->timer != AE_ERR;
 }
 
-/* The value of the next line of the header `name`, in any case, after *line; NULL if there is none.
- */
+/* Returns the value of the next header `name` after *line, or NULL. Letter case is ignored. */
 static const char *nextValue(const char **line, const char *name) {
     size_t length = strlen(name);
     while ((*line = strstr(*line, "\r\n")) != NULL) {
@@ -75,7 +74,8 @@ static const char *nextValue(const char **line, const char *name) {
     return NULL;
 }
 
-/* A header may hold several words, and may come several times. */
+/* Returns whether a header `name` contains `word`. A header may have several words and occur
+ * several times. */
 static int lists(const char *head, const char *name, const char *word) {
     const char *value;
     while ((value = nextValue(&head, name)) != NULL)
@@ -95,8 +95,8 @@ static int hasBody(const char *head) {
     return 0;
 }
 
-/* What comes after a request that is not understood may be its body: it is the last one. */
-static const Answer *judge(const char *head, int *isHead, int *isLast) {
+/* The data after an invalid request may be its body, so such a request is the last one. */
+static const Response *judge(const char *head, int *isHead, int *isLast) {
     char method[16], target[2048];
     int minor, length = 0;
     *isHead = 0;
@@ -112,21 +112,22 @@ static const Answer *judge(const char *head, int *isHead, int *isLast) {
     return strcmp(target, "/") == 0 ? &hello : &notFound;
 }
 
-/* Answers as many requests as are complete and as `out` has room for. Returns whether any was. */
-static int answerRequests(Connection *c) {
+/* Responds to as many requests as are complete and as `out` has room for. Returns whether there was
+ * any. */
+static int respondToRequests(Connection *c) {
     char *head = c->in;
     head[c->inLength] = '\0';
-    while (!c->isLast && sizeof(c->out) - c->outEnd >= LONGEST_ANSWER) {
+    while (!c->isLast && sizeof(c->out) - c->outEnd >= LONGEST_RESPONSE) {
         char *end = strstr(head, "\r\n\r\n");
         if (!end && (head > c->in || c->inLength < sizeof(c->in) - 1)) break;
         if (end) end[2] = '\0';
         int isHead;
-        const Answer *answer = judge(end ? head : "", &isHead, &c->isLast);
+        const Response *response = judge(end ? head : "", &isHead, &c->isLast);
         c->outEnd += (size_t)snprintf(
-            c->out + c->outEnd, LONGEST_ANSWER,
+            c->out + c->outEnd, LONGEST_RESPONSE,
             "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s%s\r\n%s",
-            answer->status, strlen(answer->page), answer->header,
-            c->isLast ? "Connection: close\r\n" : "", isHead ? "" : answer->page);
+            response->status, strlen(response->page), response->header,
+            c->isLast ? "Connection: close\r\n" : "", isHead ? "" : response->page);
         if (end) head = end + 4;
     }
     c->inLength = c->isLast ? 0 : (size_t)(c->in + c->inLength - head);
@@ -134,7 +135,7 @@ static int answerRequests(Connection *c) {
     return c->outEnd > 0;
 }
 
-/* Reads or writes once. Returns whether the connection is still of use. */
+/* Reads or writes once. Returns whether the connection can still be used. */
 static int transfer(Connection *c) {
     char *end = c->in + c->inLength;
     int isRead = c->outEnd == 0;
@@ -152,7 +153,7 @@ static void onReady(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Connection *c = clientData;
     AE_NOTUSED(mask);
     int ok = transfer(c) && (c->isLast || restartTimer(loop, c));
-    while (ok && !c->outEnd && answerRequests(c)) ok = transfer(c);
+    while (ok && !c->outEnd && respondToRequests(c)) ok = transfer(c);
 
     int wanted = c->outEnd ? AE_WRITABLE : AE_READABLE, has = aeGetFileEvents(loop, fd);
     if (wanted != has) ok = ok && aeCreateFileEvent(loop, fd, wanted, onReady, c) == AE_OK;
@@ -160,18 +161,20 @@ static void onReady(aeEventLoop *loop, int fd, void *clientData, int mask) {
     if (!ok) closeConnection(loop, c);
 }
 
-static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask);
+static void onConnection(aeEventLoop *loop, int listener, void *clientData, int mask);
 
 static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     AE_NOTUSED(id);
-    if (aeCreateFileEvent(loop, *(int *)clientData, AE_READABLE, onNewcomer, clientData) == AE_ERR)
+    if (aeCreateFileEvent(loop, *(int *)clientData, AE_READABLE, onConnection, clientData) ==
+        AE_ERR)
         return ACCEPT_PAUSE_MS;
     return AE_NOMORE;
 }
 
-/* One at a time: as long as there are more, this is called again. When accept fails, as it does
- * without fds, the listener stays readable and the loop would spin: it pauses for a while. */
-static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int mask) {
+/* Accepts one connection; if there are more, this is called again. When accept fails, for example
+ * because there are no more fds, the listener stays readable and the loop would spin: the server
+ * stops listening for a while. */
+static void onConnection(aeEventLoop *loop, int listener, void *clientData, int mask) {
     int peer = anetTcpAccept(NULL, listener, NULL, 0, NULL);
     AE_NOTUSED(mask);
     if (peer == ANET_ERR) {
@@ -189,7 +192,7 @@ static void onNewcomer(aeEventLoop *loop, int listener, void *clientData, int ma
         closeConnection(loop, c);
 }
 
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -208,12 +211,13 @@ int main(int argc, char **argv) {
     if (argc > 3 || port < 0 || idleSeconds < 0)
         return fputs("usage: http [port] [idle-seconds]\n", stderr), 2;
     idleMs = idleSeconds * 1000;
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
+    signal(SIGPIPE,
+           SIG_IGN); /* a write to a closed connection fails, and does not end the program */
     aeEventLoop *loop = aeCreateEventLoop(MAX_FDS);
     if (!loop) fail(strerror(errno));
     listener = anetTcpServer(err, port, host, 511);
     if (listener == ANET_ERR || anetNonBlock(err, listener) == ANET_ERR) fail(err);
-    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, &listener) == AE_ERR ||
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onConnection, &listener) == AE_ERR ||
         anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR)
         fail(strerror(errno));
     printf("http: listening on 127.0.0.1:%d\n", port);

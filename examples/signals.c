@@ -1,16 +1,16 @@
-/* A server that shuts down cleanly: on SIGINT or SIGTERM it takes no new connections and no new
- * requests, finishes what it has begun, and exits with 0. A second signal of the same kind ends it
- * at once.
+/* A server that shuts down cleanly: after SIGINT or SIGTERM it accepts no new connections and no
+ * new requests, completes the requests in progress, and exits with 0. A second signal of the same
+ * kind ends it at once.
  *
  *     cc -I. examples/signals.c ae.c anet.c -o signals && ./signals [port] [work-ms] [grace-ms]
  *
- * A request is a line; the answer comes after some time of "work". What is not done when the grace
- * is over is cut off, and the exit status is 1.
+ * A request is a line; the reply is sent after some time of "work". Requests that are not complete
+ * after the grace period are aborted, and the exit status is 1.
  *
- * A signal handler may do next to nothing: no malloc, no printf, no call of this library but
- * aeStop, which would not wait for the work. So ours writes the number of the signal into a pipe
- * that the loop reads (the self-pipe). A flag alone would not do: a signal that comes after the
- * flag was looked at, but before the wait began, would not end the wait.
+ * A signal handler may do very little: no malloc, no printf, and of this library only aeStop, which
+ * would not wait for the work. So this handler writes the number of the signal into a pipe that the
+ * loop reads (the self-pipe). A flag alone is not enough: a signal after the check of the flag and
+ * before the wait would not end the wait.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -31,10 +31,10 @@
 
 enum { MAX_FDS = 10000, LONGEST_LINE = 512, ACCEPT_PAUSE_MS = 100 };
 
-/* In turn: it is read until there is a line; it works; it is written until the line is out. */
+/* A connection repeats three steps: read a line, work, write the line. */
 typedef struct Connection {
     struct Connection *next, *prev;
-    int fd, isDone; /* nothing but the peer's hang-up is waited for */
+    int fd, isDone; /* waits only until the peer hangs up */
     long long work; /* the timer, AE_ERR when there is none */
     size_t length, lineLength, written;
     char buffer[LONGEST_LINE];
@@ -67,8 +67,8 @@ static void onHangUp(aeEventLoop *loop, int fd, void *clientData, int mask) {
     closeConnection(loop, clientData);
 }
 
-/* A close with something left to read would make TCP drop what the peer has not yet got of our
- * answers. So tell the peer that there will be no more, and wait for the answer to that. */
+/* If close is called with unread input, TCP discards replies that the peer has not received yet. So
+ * this ends the output and waits until the peer hangs up. */
 static void finishConnection(aeEventLoop *loop, Connection *c) {
     c->isDone = 1;
     if (shutdown(c->fd, SHUT_WR) == -1 ||
@@ -89,7 +89,7 @@ static int onWorkDone(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* While it works, nothing is read. So one line at a time is under way, however many were sent. */
+/* While it works, it does not read. So only one line is in progress, however many were sent. */
 static void beginWork(aeEventLoop *loop, Connection *c) {
     char *end = memchr(c->buffer, '\n', c->length);
     if (!end && c->length < sizeof(c->buffer)) return;
@@ -121,7 +121,7 @@ static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     if (length > 0) c->written += (size_t)length;
     if (length > 0 && c->written < c->lineLength) return;
 
-    /* Answered. The next line may be here already. */
+    /* The reply is sent. The buffer may contain the next line. */
     aeDeleteFileEvent(loop, fd, AE_WRITABLE);
     c->length -= c->lineLength;
     memmove(c->buffer, c->buffer + c->lineLength, c->length);
@@ -133,21 +133,21 @@ static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask) {
         beginWork(loop, c);
 }
 
-/// Newcomers //////////////////////////////////////////////////////////////////////////////////////
+/// Accepting //////////////////////////////////////////////////////////////////////////////////////
 
-static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask);
+static void onConnection(aeEventLoop *loop, int fd, void *clientData, int mask);
 
 static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     AE_NOTUSED(id), AE_NOTUSED(clientData);
     if (isStopping) return AE_NOMORE;
-    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR)
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onConnection, NULL) == AE_ERR)
         return ACCEPT_PAUSE_MS;
     return AE_NOMORE;
 }
 
-/* When accept fails, as it does without fds, the listener stays readable and the loop would spin:
- * it pauses for a while. */
-static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask) {
+/* When accept fails, for example because there are no more fds, the listener stays readable and the
+ * loop would spin: the server stops listening for a while. */
+static void onConnection(aeEventLoop *loop, int fd, void *clientData, int mask) {
     int peer = anetTcpAccept(NULL, fd, NULL, 0, NULL);
     AE_NOTUSED(clientData), AE_NOTUSED(mask);
     if (peer == ANET_ERR) {
@@ -171,8 +171,8 @@ static void onNewcomer(aeEventLoop *loop, int fd, void *clientData, int mask) {
 
 /// Shutdown ///////////////////////////////////////////////////////////////////////////////////////
 
-/* A write to a pipe is one of the calls that a signal handler may make, as signal-safety(7) says. A
- * full pipe has enough in it to wake the loop. */
+/* write is one of the calls that a signal handler may make, see signal-safety(7). If the pipe is
+ * full, the loop wakes because of the bytes in it. */
 static void onSignal(int number) {
     int error = errno;
     char byte = (char)number;
@@ -189,7 +189,7 @@ static int onGraceOver(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Those who wait for us to answer keep their connection until we have. */
+/* Connections that wait for a reply stay open until it is sent. */
 static void shutDown(aeEventLoop *loop) {
     if (isStopping) return;
     isStopping = 1;
@@ -218,14 +218,14 @@ static int catchSignals(aeEventLoop *loop) {
     if (anetPipe(signalPipe, O_NONBLOCK, O_NONBLOCK) == -1 ||
         aeCreateFileEvent(loop, signalPipe[0], AE_READABLE, onSignalByte, NULL) == AE_ERR)
         return AE_ERR;
-    /* A write to a connection that is gone fails, and does not kill. */
+    /* A write to a closed connection fails, and does not end the program. */
     if (sigaction(SIGPIPE, &ignore, NULL) == -1 || sigaction(SIGINT, &action, NULL) == -1 ||
         sigaction(SIGTERM, &action, NULL) == -1)
         return AE_ERR;
     return AE_OK;
 }
 
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -248,7 +248,7 @@ int main(int argc, char **argv) {
     if (!loop) fail(strerror(errno));
     listener = anetTcpServer(err, port, host, 511);
     if (listener == ANET_ERR || anetNonBlock(err, listener) == ANET_ERR) fail(err);
-    if (aeCreateFileEvent(loop, listener, AE_READABLE, onNewcomer, NULL) == AE_ERR ||
+    if (aeCreateFileEvent(loop, listener, AE_READABLE, onConnection, NULL) == AE_ERR ||
         anetFdToString(listener, NULL, 0, &port, 0) == ANET_ERR || catchSignals(loop) == AE_ERR)
         fail(strerror(errno));
     printf("signals: listening on 127.0.0.1:%d\n", port);

@@ -1,13 +1,13 @@
-/* One loop per thread, behind one port: the kernel deals the connections out (SO_REUSEPORT). Each
- * visitor is told which thread serves them.
+/* One loop per thread on one port: the kernel distributes the connections (SO_REUSEPORT). Each
+ * visitor gets the number of the thread that serves it.
  *
  *     cc -I. examples/threads.c ae.c anet.c -pthread -o threads && ./threads [port] [threads]
  *
- * A loop belongs to its thread. Another thread that wants something of it sends it a task: the task
- * goes into the mailbox of the loop, and a byte in the mailbox's pipe wakes the loop, which runs
- * the task in its own thread. So nothing is shared but the mailboxes, and no counter needs a lock.
+ * A loop belongs to its thread. Other threads send it tasks: a task is put into the mailbox of the
+ * loop, and a byte in the mailbox's pipe wakes the loop, which runs the task in its own thread. So
+ * only the mailboxes are shared, and no counter needs a lock.
  *
- * On SIGINT or SIGTERM each thread is sent the task to stop, sends its count to the main thread,
+ * After SIGINT or SIGTERM each thread gets the task to stop, sends its count to the main thread,
  * and ends.
  *
  * SPDX-License-Identifier: MIT
@@ -51,23 +51,24 @@ typedef struct {
     int pipe[2];
 } Mailbox;
 
-/* May be called from any thread. One byte wakes a loop for any number of tasks. A pipe that is full
- * wakes it, too. */
+/* May be called from any thread. One byte wakes a loop for any number of tasks. If the pipe is
+ * full, the bytes in it wake the loop. */
 static void post(Mailbox *mailbox, void (*run)(aeEventLoop *, void *, long), void *subject,
                  long number) {
     Task *task = malloc(sizeof(*task));
-    if (!task) fail("a task", errno);
+    if (!task) fail("cannot create a task", errno);
     *task = (Task){NULL, run, subject, number};
     pthread_mutex_lock(&mailbox->lock);
     int wasEmpty = !mailbox->first;
     *mailbox->last = task;
     mailbox->last = &task->next;
     pthread_mutex_unlock(&mailbox->lock);
-    if (wasEmpty && write(mailbox->pipe[1], "", 1) == -1 && errno != EAGAIN) fail("wake", errno);
+    if (wasEmpty && write(mailbox->pipe[1], "", 1) == -1 && errno != EAGAIN)
+        fail("cannot wake a thread", errno);
 }
 
-/* Empties the pipe first and takes the tasks then. The other way round, a task posted in between
- * would lose its byte, and wait for the next one. */
+/* Empties the pipe before it takes the tasks. In the reverse order, the byte of a task that is
+ * posted in between would be read too early, and the task would wait for the next byte. */
 static void onMail(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Mailbox *mailbox = clientData;
     char bytes[64];
@@ -89,15 +90,15 @@ static void onMail(aeEventLoop *loop, int fd, void *clientData, int mask) {
 
 static void openMailbox(Mailbox *mailbox, aeEventLoop *loop) {
     int error = pthread_mutex_init(&mailbox->lock, NULL);
-    if (error) fail("a lock", error);
+    if (error) fail("cannot create a lock", error);
     mailbox->first = NULL;
     mailbox->last = &mailbox->first;
     if (anetPipe(mailbox->pipe, O_NONBLOCK, O_NONBLOCK) == -1 ||
         aeCreateFileEvent(loop, mailbox->pipe[0], AE_READABLE, onMail, mailbox) == AE_ERR)
-        fail("a mailbox", errno);
+        fail("cannot create a mailbox", errno);
 }
 
-/* Nobody may post any more. */
+/* No thread may post to the mailbox any more. */
 static void closeMailbox(Mailbox *mailbox, aeEventLoop *loop) {
     aeDeleteFileEvent(loop, mailbox->pipe[0], AE_READABLE);
     close(mailbox->pipe[0]);
@@ -131,7 +132,7 @@ static int resumeAccepting(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* A new socket has room for so little, so the answer needs no handler of its own. */
+/* A new socket has room for the short greeting, so it needs no write handler. */
 static void onVisitor(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Worker *worker = clientData;
     AE_NOTUSED(mask);
@@ -139,7 +140,7 @@ static void onVisitor(aeEventLoop *loop, int fd, void *clientData, int mask) {
         int peer = anetTcpAccept(NULL, fd, NULL, 0, NULL);
         if (peer == ANET_ERR && anetAcceptFailureNeedsRetry(errno)) continue;
         if (peer == ANET_ERR) {
-            /* The listener stays readable, and the loop would spin: it pauses for a while. */
+            /* The listener stays readable and the loop would spin: stop listening for a while. */
             if (errno != EAGAIN && errno != EWOULDBLOCK &&
                 aeCreateTimeEvent(loop, ACCEPT_PAUSE_MS, resumeAccepting, worker, NULL) != AE_ERR)
                 aeDeleteFileEvent(loop, fd, AE_READABLE);
@@ -173,8 +174,8 @@ static void *runWorker(void *argument) {
     return NULL;
 }
 
-/* anetTcpServer does not set SO_REUSEPORT, which must be set before the bind. Where there is none,
- * all threads share the first listener: each newcomer wakes them all, and one of them gets it. */
+/* anetTcpServer does not set SO_REUSEPORT, which must be set before bind. Without SO_REUSEPORT all
+ * threads share the first listener: each connection wakes all of them, and one accepts it. */
 static int listenTogether(int port) {
 #ifdef SO_REUSEPORT
     struct sockaddr_in address;
@@ -197,12 +198,12 @@ static int listenTogether(int port) {
     return fd;
 }
 
-/* All is set up here, where a failure can still be told; the thread only runs. */
+/* Everything is created here, where a failure can be reported; the thread only runs the loop. */
 static void startWorker(Worker *worker, int number, int port) {
     worker->number = number;
     snprintf(worker->greeting, sizeof(worker->greeting), "thread %d\n", number);
     worker->loop = aeCreateEventLoop(MAX_FDS);
-    if (!worker->loop) fail("a loop", errno);
+    if (!worker->loop) fail("cannot create a loop", errno);
     openMailbox(&worker->mailbox, worker->loop);
     worker->listener = listenTogether(port);
     if (aeCreateFileEvent(worker->loop, worker->listener, AE_READABLE, onVisitor, worker) == AE_ERR)
@@ -216,16 +217,17 @@ static void startWorker(Worker *worker, int number, int port) {
 
 static volatile sig_atomic_t isStopping;
 
-/* Write is one of the few calls that a signal handler may make; a lock is not. */
+/* write is one of the few calls that a signal handler may make; locking is not. */
 static void onSignal(int number) {
     int error = errno;
     AE_NOTUSED(number);
     isStopping = 1;
-    if (write(mainMailbox.pipe[1], "", 1) == -1) isStopping = 1; /* full: it wakes all the same */
+    if (write(mainMailbox.pipe[1], "", 1) == -1)
+        isStopping = 1; /* full: it wakes the loop as well */
     errno = error;
 }
 
-/* The byte of the signal has woken the loop, if it was asleep. */
+/* The byte of the signal has ended the wait, if there was one. */
 static void beforeSleep(aeEventLoop *loop) {
     if (!isStopping) return;
     aeSetBeforeSleepProc(loop, NULL); /* once is enough */
@@ -233,7 +235,7 @@ static void beforeSleep(aeEventLoop *loop) {
         post(&workers[i].mailbox, stopWorker, &workers[i], 0);
 }
 
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -248,18 +250,19 @@ int main(int argc, char **argv) {
     struct sigaction stop = {.sa_handler = onSignal, .sa_flags = (int)SA_RESETHAND};
     sigset_t stopping;
     aeEventLoop *loop = aeCreateEventLoop(64);
-    if (!loop) fail("a loop", errno);
+    if (!loop) fail("cannot create a loop", errno);
     openMailbox(&mainMailbox, loop);
-    signal(SIGPIPE, SIG_IGN); /* a write to a connection that is gone fails, and does not kill */
+    signal(SIGPIPE,
+           SIG_IGN); /* a write to a closed connection fails, and does not end the program */
 
-    /* Threads inherit the signals that are blocked: these shall come to the main thread. */
+    /* Threads inherit blocked signals, so only the main thread gets these. */
     sigemptyset(&stopping);
     sigaddset(&stopping, SIGINT);
     sigaddset(&stopping, SIGTERM);
     int error = pthread_sigmask(SIG_BLOCK, &stopping, NULL);
     if (error) fail("signals", error);
 
-    /* The first takes a free port, if none is named; the others the same one. */
+    /* With port 0 the first thread gets a free port; the others use the same one. */
     for (int i = 0; i < count; i++) {
         startWorker(&workers[i], i, port);
         if (anetFdToString(workers[i].listener, NULL, 0, &port, 0) == ANET_ERR) fail("port", errno);

@@ -1,4 +1,4 @@
-/* A recurring timer: tells each second how much time has passed.
+/* A recurring timer: prints each second how much time has passed.
  *
  *     cc -I. examples/ticker.c ae.c -o ticker && ./ticker [ticks]
  *
@@ -15,7 +15,7 @@
 
 typedef struct {
     long long begin; /* milliseconds of the monotonic clock */
-    int ticksLeft;   /* 0: without end */
+    int ticksLeft;   /* 0: no limit */
 } Ticker;
 
 static long long nowMs(void) {
@@ -24,8 +24,9 @@ static long long nowMs(void) {
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What a handler returns counts from that moment, which is always a little late. Returning 1000
- * each time would add these delays up; aiming for the next full second does not. */
+/* The number that a handler returns counts from its return, which is always a little late. If it
+ * returned 1000 each time, these delays would add up; so it returns the time to the next full
+ * second. */
 static int onTick(aeEventLoop *loop, long long id, void *clientData) {
     Ticker *ticker = clientData;
     long long elapsed = nowMs() - ticker->begin;
@@ -40,13 +41,13 @@ static int onTick(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* The finalizer: called once, however the timer ended. */
+/* The finalizer: called once, in whichever way the timer ended. */
 static void releaseTicker(aeEventLoop *loop, void *clientData) {
     AE_NOTUSED(loop);
     free(clientData);
 }
 
-/* Returns the number, or -1 if `text` is none from 0 to `most`. */
+/* Returns the number in `text`, or -1 if it is not a number from 0 to `most`. */
 static int numberOf(const char *text, int most) {
     char *end;
     long number = strtol(text, &end, 10);
@@ -56,7 +57,7 @@ static int numberOf(const char *text, int most) {
 int main(int argc, char **argv) {
     int ticks = argc > 1 ? numberOf(argv[1], INT_MAX) : 0;
     if (argc > 2 || ticks < 0) return fputs("usage: ticker [ticks]\n", stderr), 2;
-    aeEventLoop *loop = aeCreateEventLoop(1); /* there is no fd to watch */
+    aeEventLoop *loop = aeCreateEventLoop(1); /* no fds */
     Ticker *ticker = loop ? malloc(sizeof(*ticker)) : NULL;
     if (!ticker) {
         perror("ticker");

@@ -140,7 +140,7 @@ a_name_is_a_word_and_nobody_elses() {
     join ann ann && dial bob && hears $bob '* Welcome. What is your name?' || return 1
     for bad in ann 'two words' '' /quit a-name-of-twenty-one-ch; do
         echo "$bad" >&$bob
-        read -r -t 60 -u $bob line && [ "$line" = "* That is no name, or somebody's. What is yours?" ] ||
+        read -r -t 60 -u $bob line && [ "$line" = "* That name is not valid or is in use. What is your name?" ] ||
             return 1
     done
     echo bob >&$bob
