@@ -1,9 +1,9 @@
 #!/bin/bash
-# Analysers and sanitizers that the tests do not need, but the code shall pass. No argument: all.
+# Analysers and sanitizers that the code must pass, in addition to the tests. Without an argument: all.
 #
 #   tests/analyse.sh static    gcc -fanalyzer, clang-tidy (.clang-tidy), cppcheck
 #   tests/analyse.sh memory    the tests of all backends with clang's memory sanitizer; those of
-#                              anet, which stand between it and libc, under valgrind
+#                              anet, which replace functions of libc, under valgrind
 #   tests/analyse.sh threads   two loops in two threads with the thread sanitizer, gcc and clang
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,7 +31,7 @@ forEachUnit() {
     for unit in $units; do "$@" "$unit" || return 1; done
 }
 
-# gcc 12 loses sight of a task that is linked into a mailbox, and takes it for lost.
+# gcc 12 reports a task that is linked into a mailbox as a leak, which is wrong.
 byGcc() {
     local passedOver=
     [ "$1" != examples/threads.c ] || passedOver=-Wno-analyzer-malloc-leak

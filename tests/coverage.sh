@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures what the tests of all backends reach in ae.c, the backends and anet.c.
+# Measures which code of ae.c, the backends and anet.c the tests of all backends reach.
 #
 #   tests/coverage.sh        lines and branches, by gcc; below 100 % of either it fails
 #   tests/coverage.sh mcdc   conditions that decide by themselves (MC/DC), by clang 19; a figure
@@ -33,8 +33,8 @@ buildAndRun() {
 case ${1:-coverage} in
 coverage)
     need gcc gcov
-    # A function that is inlined would be counted once for each copy. Some tests run threads, which
-    # must not lose each other's counts: a branch taken once could seem never taken.
+    # A function that is inlined would be counted once for each copy. Some tests run threads, so the
+    # counts must be atomic: a branch that runs once could seem never to run.
     buildAndRun CC=gcc CFLAGS="--coverage -fprofile-update=atomic -O0 -DMEASURES_COVERAGE \
 -Dalways_inline=unused"
     find "$build" -name 'ae.gcda' -o -name 'narrow.gcda' -o -name '*-anet.gcda' |

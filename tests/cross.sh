@@ -1,14 +1,14 @@
 #!/bin/bash
 # Builds and links for other systems what make and make test build there: libae.a with the system's
-# own backend and with select, the examples, and all the tests. The compiler is zig, which carries
-# the headers of these systems and stubs of their libraries; it comes as a package for pip. What
-# qemu can run, musl on other processors, is run.
+# own backend and with select, the examples, and all the tests. The compiler is zig, which has the
+# headers of these systems and stubs of their libraries; it is a package for pip. Programs for musl on
+# other processors are run under qemu.
 #
 #   tests/cross.sh               every target of tests/systems
 #   tests/cross.sh quick         those with a + before them
 #   tests/cross.sh TARGET...     these, in zig's names: x86_64-freebsd.14.0
 #
-# All that is fetched and built goes below build/cross.
+# All files that it fetches and builds are below build/cross.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/support/cmocka.sh
@@ -16,17 +16,17 @@ root=$PWD/build/cross
 export ZIG_GLOBAL_CACHE_DIR=$root/cache ZIG_LOCAL_CACHE_DIR=$root/cache
 
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
-# musl's FD_SET and its like convert the fd without saying so.
+# musl's FD_SET and similar macros convert the fd implicitly.
 [ "${1:-}" != --one ] || case $2 in *musl*) strict="$strict -Wno-sign-conversion" ;; esac
 
-# skip WHY: says it. In CI it is a failure.
+# skip WHY: prints the reason. In CI it is a failure.
 skip() {
     echo "cross: skipped, $*"
     [ "${CI:-}" != true ]
     exit
 }
 
-# zig has the headers of one release of each system: 0.17.1 those of NetBSD 11, which do not go with
+# zig has the headers of one release of each system: 0.17.1 has those of NetBSD 11, which do not fit
 # the libraries of 10.
 versionFor() {
     case $1 in
@@ -69,7 +69,7 @@ buildLibrary() {
     done
 }
 
-# What the oldest release that tests/systems claims does not have.
+# Functions that the oldest release in tests/systems does not have.
 checkNeeds() {
     case $target in
     *netbsd*) ! nm -u "$folder/anet.o" | grep -w accept4 ;; # NetBSD 8
@@ -105,9 +105,9 @@ one() {
     powerpc64le-linux-musl*) backends="epoll select" runner=qemu-ppc64le ;;
     *-linux-musl*) backends="epoll select" runner=qemu-${target%%-*} ;;
     esac
-    # cmocka.h has an uintptr_t of its own where it does not see the real one.
+    # cmocka.h defines its own uintptr_t if it does not find the real one.
     local cflags="-isystem $folder/include -D_UINTPTR_T_DEFINED"
-    # Where the program holds its libc, there is nothing behind it that a call could be handed on to.
+    # In a program with a static libc there is no other function to which a call could be passed.
     case $target in
     *musl*) flags+=("CFLAGS=$cflags -Wno-sign-conversion -DNO_INJECTION") ;;
     *) flags+=("CFLAGS=$cflags"

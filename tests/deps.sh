@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs what the tests need, with the package manager of the machine. Does nothing where all of it
-# is there. With DRY_RUN=1 it prints the commands and runs none.
+# Installs the packages that the tests need, with the package manager of the machine. Does nothing if
+# all are installed. With DRY_RUN=1 it prints the commands and runs none.
 set -eu
 
 missing=
-# Packages of the BSDs and of Homebrew are where no compiler looks unless it is told to.
+# Packages of the BSDs and of Homebrew are in directories that a compiler does not search by itself.
 flags() {
     pkg-config --cflags --libs "$1" 2>/dev/null || echo "-l$1"
 }
@@ -51,8 +51,8 @@ there() {
     command -v "$1" >/dev/null
 }
 
-# `pkg` is one program on FreeBSD and DragonFly and another on illumos and Solaris. What a collection
-# does not have is left out of its line: wrk in Fedora's, OpenBSD's and those of illumos;
+# `pkg` is one program on FreeBSD and DragonFly and another on illumos and Solaris. Packages that a
+# collection does not have are not in its line: wrk in Fedora's, OpenBSD's and those of illumos;
 # cmocka, hiredis, mandoc and groff in the last.
 if [ "$system" = SunOS ] && there pkg; then
     run $sudo pkg install bash curl pkg-config

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Tags a release in a clone, makes its tarball there, and builds, installs and tests what is in it, away
-# from any repository.
+# Tags a release in a clone, makes its tarball there, and builds, installs and tests the contents
+# outside of any repository.
 #
-#     tests/dist.sh [GOAL ...]     what to make in it ("test" if nothing is named)
+#     tests/dist.sh [GOAL ...]     what to make in it ("test" by default)
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- test

@@ -8,10 +8,11 @@ cc=${CC:-cc}
 flags=${CFLAGS:-}
 strict="-std=c11 -Wall -Wextra -Wpedantic -Werror"
 . tests/support/check.sh
-# The makes of these tests are none of the make that runs them: bmake would stop all when one fails.
+# These calls of make are independent of the make that runs this script: bmake would stop them all
+# when one fails.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-# Whether a machine has the pages that are referred to is no matter of form.
+# Pages that this machine does not have are no fault of form.
 the_page_has_no_fault_of_form() {
     mandoc -Tlint -Wstyle "$1" 2>/dev/null | grep -v 'STYLE: referenced manual not found' >"$box/said"
     groff -mdoc -ww -Tascii -z "$1" >>"$box/said" 2>&1
@@ -43,8 +44,8 @@ the_synopsis_is_the_header() {
             -o "$box/synopsis.o"
 }
 
-# Each has a name in NAME, so that it can be asked for, and is told of besides the SYNOPSIS.
-every_function_is_told_of() {
+# Each is in NAME, so that man finds it, and is described after the SYNOPSIS.
+every_function_is_described() {
     for name in $(tr -d '(' <"$box/described" | grep -v '^ae[A-Za-z]*Proc$\|Set.*SleepProc$'); do
         grep -qx "\.Nm $name\( ,\)*" "doc/$1.3" && [ "$(grep -cw "^\.Fn $name" "doc/$1.3")" -ge 2 ] || {
             echo "$name is not in NAME, or not in what follows the SYNOPSIS"
@@ -53,14 +54,14 @@ every_function_is_told_of() {
     done
 }
 
-every_error_of_the_header_is_told_of() {
+every_error_of_the_header_is_described() {
     for name in $(grep -oE '\bE[A-Z]{3,}\b' "$1.h" | sort -u); do
         case $name in EAI_* | EINPROGRESS | ESTABLISHED) continue ;; esac
         grep -qw "$name" "doc/$1.3" || { echo "$name" && return 1; }
     done
 }
 
-# In a folder where the library is installed.
+# In a directory with the installed library.
 the_program_does_as_printed() {
     tests/support/manual.sh "$1" "file: $2" >"$box/$2" || return 1
     output="output: $2" input=
@@ -70,7 +71,7 @@ the_program_does_as_printed() {
     echo "$input" | timeout 60 "$box/program" | diff "$box/expected" -
 }
 
-# All tests of file events, and under the strictest warnings. The backend comes on stdin.
+# Runs all tests of file events, with strict warnings. The backend is read from stdin.
 file_events_pass_on_the_backend() {
     rm -rf build/mine && mkdir -p build/mine || return 1
     cat >build/mine/ae_mine.c
@@ -84,7 +85,7 @@ the_backend_holds_the_contract() {
     tests/support/manual.sh doc/ae.3 "file: ae_mine.c" | file_events_pass_on_the_backend
 }
 
-# One written for Redis's own files may count AE_BARRIER as something left to watch for.
+# A backend written for Redis's own files may treat AE_BARRIER as a bit to watch for.
 a_backend_that_knows_no_barrier_holds_it_too() {
     watched='entry->fd = mask ? fd : -1;'
     tests/support/manual.sh doc/ae.3 "file: ae_mine.c" | sed "s/entry->fd = mask &.*/$watched/" |
@@ -111,8 +112,8 @@ for page in ae anet; do
         leave_out "$page.3 has no fault of form" "there is no mandoc or groff"
     fi
     check "the synopsis of $page.3 is $page.h" the_synopsis_is_the_header $page
-    check "$page.3 tells of every function" every_function_is_told_of $page
-    check "$page.3 tells of every error of $page.h" every_error_of_the_header_is_told_of $page
+    check "$page.3 describes every function" every_function_is_described $page
+    check "$page.3 describes every error of $page.h" every_error_of_the_header_is_described $page
     for program in $(sed -n 's/^\.\\" file: //p' doc/$page.3); do
         [ $program = ae_mine.c ] ||
             check "$program in $page.3 does as printed" the_program_does_as_printed doc/$page.3 $program

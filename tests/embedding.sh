@@ -1,5 +1,5 @@
 #!/bin/sh
-# The ways to take the library into another project: copied into a folder of its own, with a host's
+# The ways to use the library in another project: copied into its own directory, with the project's
 # allocator, panic and backend, and linked. Prints a line for each behaviour.
 set -u
 cd "$(dirname "$0")/.."
@@ -8,10 +8,11 @@ cc=${CC:-cc}
 flags=${CFLAGS:-}
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
 . tests/support/check.sh
-# The makes of these tests are none of the make that runs them: bmake would stop all when one fails.
+# These calls of make are independent of the make that runs this script: bmake would stop them all
+# when one fails.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-# A folder with nothing but the files named.
+# A directory with only these files.
 folder() {
     rm -rf "$box/project"
     mkdir "$box/project"
@@ -40,7 +41,7 @@ anet_h_has_AF_LOCAL_where_the_system_has_none() {
         $cc $flags -Wall -Wextra -Werror -c user.c
 }
 
-# $1: -std=..., then more flags as hosts have them.
+# $1: -std=..., then more flags that projects use.
 strict_modes_hide_nothing_that_is_needed() {
     folder ae.h ae.c ae_epoll.c ae_select.c anet.h anet.c || return 1
     for std in "$@"; do
@@ -62,7 +63,7 @@ the_host_may_bring_its_allocator_and_its_panic() {
     }
 }
 
-# The one that the manual shows.
+# The backend in the manual.
 the_host_may_bring_its_backend() {
     folder ae.h ae.c tests/embedding/server.c || return 1
     "$root/tests/support/manual.sh" "$root/doc/ae.3" "file: ae_mine.c" >ae_mine.c || return 1
@@ -70,7 +71,7 @@ the_host_may_bring_its_backend() {
         $cc $flags server.c ae.o -o server && ./server | tee out && grep -q '^mine: 2' out
 }
 
-# Every function of the headers, and none but those.
+# Every function of the headers, and no other.
 promised() {
     grep -oE "\\b$1[A-Za-z0-9]+\\(" "$root/$2" | tr -d '(' | sort -u
 }
@@ -111,8 +112,8 @@ headers_stand_alone_in_c_and_in_cxx() {
     done
 }
 
-# The headers of Redis that ae.h and ae.c look for, as far as they matter to those; with a
-# redisassert.c, as from Redis 7.0 on, unless $1 is old.
+# The headers of Redis that ae.h and ae.c look for, with the parts that they use; with a
+# redisassert.c, as since Redis 7.0, unless $1 is old.
 redis_headers() {
     printf '%s\n' '#include <stddef.h>' 'void *zmalloc(size_t size);' \
         'void *zrealloc(void *ptr, size_t size);' 'void zfree(void *ptr);' >zmalloc.h
@@ -129,14 +130,14 @@ redis_headers() {
         '    (void)file, (void)line, (void)msg, abort();' '}' >redisassert.c
 }
 
-# The sources of Redis know monotonic.h only through ae.h.
+# The sources of Redis include monotonic.h only through ae.h.
 in_a_redis_tree_monotonic_h_comes_with_ae_h() {
     folder ae.h ae.c ae_epoll.c ae_select.c && redis_headers || return 1
     printf '%s\n' '#include "ae.h"' 'monotime x;' >user.c
     $cc -std=c11 $strict -c ae.c user.c
 }
 
-# $1: what to compile with; then what the memory and the panic must go through, and what not.
+# $1: the flags; then the functions that memory and panic must use, and those that they must not use.
 in_a_redis_tree() {
     folder ae.h ae.c ae_epoll.c && redis_headers || return 1
     $cc -O0 -std=c11 -Wall -Wextra -Werror $1 -c ae.c || return 1
@@ -169,7 +170,7 @@ foreign_headers() {
     for name in "$@"; do echo 'typedef struct { Stamp stamp; } Foreign;' >"$name"; done
 }
 
-# Whichever of Redis's names a project has for a header of its own, beside the files or on the path.
+# A project's own header may have any of Redis's names, beside the files or on the path.
 a_foreign_header_is_not_looked_at() {
     for names in monotonic.h zmalloc.h redisassert.h "monotonic.h zmalloc.h" \
         "monotonic.h redisassert.h"; do
@@ -187,7 +188,7 @@ AE_STANDALONE_keeps_all_headers_of_redis_out() {
     $cc $flags -DAE_STANDALONE server.c ae.c -o server && ./server
 }
 
-# The library is there, and the header in a system folder, as make install leaves them.
+# The library exists, and the header is in a system directory, as after make install.
 an_installed_ae_h_looks_at_no_foreign_header() {
     folder tests/embedding/server.c && mkdir include || return 1
     (cd "$root" && ${MAKE:-make} libae.a) && cp "$root/ae.h" include/ && foreign_headers monotonic.h &&
@@ -196,8 +197,7 @@ an_installed_ae_h_looks_at_no_foreign_header() {
     $cc $flags -DAE_STANDALONE -I. -isystem include server.c "$root/libae.a" -o server && ./server
 }
 
-# vendors FILES VARIABLE=VALUE ...: no other file, and the lines that it prints are all that a makefile
-# needs.
+# vendors FILES VARIABLE=VALUE ...: copies no other file, and prints all lines that a makefile needs.
 vendors() {
     folder tests/embedding/server.c || return 1
     echo "$1 LICENSE" | tr ' ' '\n' | sort >expected

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The examples that integration.sh leaves: chat, hiredis, threads and signals, each under clients as
-# it will meet them; and what all have in common. Prints a line for each behaviour.
+# The examples that integration.sh does not test: chat, hiredis, threads and signals, each with typical
+# clients; and the behaviour that all share. Prints a line for each behaviour.
 #
 #     tests/examples.sh DIRECTORY     where the examples are
 set -u
@@ -9,12 +9,12 @@ examples=$(cd "$1" && pwd) || exit 1
 . tests/support/check.sh
 . tests/support/serve.sh
 
-# Connects, and puts the fd into the variable named.
+# Connects, and stores the fd in the variable named by $1.
 dial() {
     exec {new}<>/dev/tcp/127.0.0.1/$port && printf -v "$1" %s "$new"
 }
 
-# Reads lines from an fd until one is as wanted.
+# Reads lines from an fd until one is equal to $2.
 hears() {
     while read -r -t 60 -u $1 line; do
         [ "$line" != "$2" ] || return 0
@@ -28,7 +28,8 @@ hears() {
 
 servers_of_a_port="echo http chat signals threads"
 
-# A usage line on stderr and exit status 2, for what is no number, too large, or one argument too many.
+# A usage line on stderr and exit status 2, for an argument that is no number or too large, and for too
+# many arguments.
 a_bad_argument_gets_a_usage_line() {
     for bad in --help abc '' 1x 0x10 -1 65536 99999999999999999999; do
         [ "$1 $bad" != "ticker 65536" ] || continue
@@ -42,30 +43,30 @@ a_bad_argument_gets_a_usage_line() {
     [ $? = 2 ] && grep -q "^usage: $1 \[" "$box/err"
 }
 
-# What anet or errno had to tell.
-a_port_in_use_is_told() {
+# The message of anet or errno.
+a_port_in_use_is_reported() {
     timeout 20 "$examples/$1" $port >"$box/out" 2>"$box/err"
     [ $? = 1 ] && cat "$box/err" && [ ! -s "$box/out" ] &&
         grep -qE "^$1: cannot (bind|listen): Address already in use$" "$box/err"
 }
 
-# Sends what the example has an answer to over the fd $2, and reads that.
+# Sends a request for the example over the fd $2, and reads the reply.
 is_served() {
-    local answer
+    local reply
     case $1 in
     echo | signals) echo hello >&$2 && hears $2 hello ;;
     http) printf 'GET / HTTP/1.0\r\n\r\n' >&$2 && hears $2 $'HTTP/1.1 200 OK\r' ;;
     chat) hears $2 '* Welcome. What is your name?' ;;
-    threads) read -r -t 60 -u $2 answer && [ "${answer% *}" = thread ] ;;
+    threads) read -r -t 60 -u $2 reply && [ "${reply% *}" = thread ] ;;
     esac
 }
 
-# While accept fails, it is tried again, but a tenth of a second later (echo tries twice each time);
-# and the newcomer is served when it succeeds. The numbers are EPERM, ENOMEM, ENFILE, EMFILE, ENOBUFS.
+# While accept fails, it is called again after a tenth of a second (echo calls it twice each time). When
+# it succeeds, the client is served. The numbers are EPERM, ENOMEM, ENFILE, EMFILE, ENOBUFS.
 a_failing_accept_is_tried_again_after_a_pause() {
     for error in 1 12 23 24 105; do
         echo $error >"$box/new" && mv "$box/new" "$ACCEPT_FAULTS" && : >"$ACCEPT_FAULTS.calls"
-        dial newcomer || return 1
+        dial client || return 1
         until [ "$(wc -l <"$ACCEPT_FAULTS.calls")" -ge 5 ]; do
             is_well $pid $1 || return 1
             sleep 0.02
@@ -73,12 +74,12 @@ a_failing_accept_is_tried_again_after_a_pause() {
         rm "$ACCEPT_FAULTS"
         elapsed=$(($(sed -n 5p "$ACCEPT_FAULTS.calls") - $(sed -n 1p "$ACCEPT_FAULTS.calls")))
         echo "errno $error: 5 calls in $elapsed ms"
-        [ $elapsed -ge 150 ] && is_served $1 $newcomer || return 1
-        exec {newcomer}>&-
+        [ $elapsed -ge 150 ] && is_served $1 $client || return 1
+        exec {client}>&-
     done
 }
 
-# Whatever flags a project has, and on illumos: there unistd.h declares tell, and dprintf and
+# With other flags of projects, and on illumos, where unistd.h declares tell, and dprintf and
 # SO_REUSEPORT are missing.
 it_compiles_elsewhere() {
     mkdir -p "$box/illumos/sys" || return 1
@@ -99,7 +100,7 @@ all() {
     done
     serve echo
     for name in $servers_of_a_port; do
-        check "$name: a port in use is told" a_port_in_use_is_told $name
+        check "$name: a port in use is reported" a_port_in_use_is_reported $name
     done
 
     ${CC:-cc} -shared -fPIC -o "$box/accept_faults.so" tests/support/accept_faults.c || exit 1
@@ -116,13 +117,13 @@ all() {
 
 ## chat
 
-# Joins as $2, with the fd in the variable $1.
+# Joins as $2, and stores the fd in the variable $1.
 join() {
     dial $1 && hears ${!1} '* Welcome. What is your name?' && echo "$2" >&${!1} &&
         hears ${!1} "* $2 is here."
 }
 
-a_line_reaches_all_with_the_name_of_who_said_it() {
+a_line_reaches_all_with_the_name_of_its_sender() {
     join ann ann && join bob bob && hears $ann '* bob is here.' || return 1
     printf 'hello, bob\r\n' >&$ann
     hears $ann 'ann: hello, bob' && hears $bob 'ann: hello, bob'
@@ -136,7 +137,7 @@ a_line_may_come_in_pieces_and_several_at_once() {
     done
 }
 
-a_name_is_a_word_and_nobody_elses() {
+a_name_is_a_word_that_no_other_guest_has() {
     join ann ann && dial bob && hears $bob '* Welcome. What is your name?' || return 1
     for bad in ann 'two words' '' /quit a-name-of-twenty-one-ch; do
         echo "$bad" >&$bob
@@ -147,20 +148,20 @@ a_name_is_a_word_and_nobody_elses() {
     hears $bob '* bob is here.'
 }
 
-nobody_moves_the_cursor_of_others() {
+control_characters_are_dropped() {
     join ann ann && join bob bob || return 1
     printf '\033[2Jboo\b\177\a, \303\244h\n' >&$ann
     hears $bob $'ann: [2Jboo, \303\244h'
 }
 
-a_line_that_is_too_long_goes_on_in_the_next() {
+a_line_that_is_too_long_continues_in_the_next() {
     join ann ann && join bob bob || return 1
     long=$(head -c 400 /dev/zero | tr '\0' x)
     echo "${long}y" >&$ann
     hears $bob "ann: $long" && hears $bob 'ann: y'
 }
 
-who_leaves_is_missed_however_they_leave() {
+a_guest_who_leaves_is_announced() {
     join ann ann && join bob bob && join eve eve || return 1
     echo /quit >&$bob
     hears $ann '* bob has left.' || return 1
@@ -171,8 +172,8 @@ who_leaves_is_missed_however_they_leave() {
     read -r -t 60 -u $ann line && [ "$line" = '* ann' ]
 }
 
-# Idle for a second from what was said last.
-who_is_silent_is_shown_out_in_time() {
+# The limit counts from the last line.
+a_silent_guest_is_disconnected_in_time() {
     join ann ann || return 1
     begin=$(date +%s%N)
     echo hello >&$ann
@@ -186,7 +187,7 @@ sayings() {
     seq -f "%06.0f $(head -c 390 /dev/zero | tr '\0' x)" $lines
 }
 
-# ann says more than all buffers on the way hold, while deaf does not read, and hears herself in
+# ann sends more than all buffers have room for, while deaf does not read. What ann receives is in
 # $box/ann.
 talk_past_the_deaf() {
     join deaf deaf && join ann ann || return 1
@@ -197,8 +198,8 @@ talk_past_the_deaf() {
     hearing=$!
 }
 
-# She is stopped half-way. As soon as deaf listens, all of it gets through, to both.
-talkers_wait_for_who_does_not_listen() {
+# ann must stop before the end. When deaf reads, both receive everything.
+senders_wait_for_a_guest_who_does_not_read() {
     talk_past_the_deaf || return 1
     size=-1
     until now=$(stat -c %s "$box/ann") && [ $now = $size ] && [ $now -gt 0 ]; do
@@ -213,7 +214,7 @@ talkers_wait_for_who_does_not_listen() {
         head -n "$(wc -l <"$box/deaf")" "$box/all" | cmp - "$box/deaf"
 }
 
-who_never_listens_is_shown_out() {
+a_guest_who_never_reads_is_disconnected() {
     talk_past_the_deaf || return 1
     wait $saying && wait $hearing || return 1
     grep -q '^\* deaf has left\.$' "$box/ann"
@@ -221,29 +222,29 @@ who_never_listens_is_shown_out() {
 
 chat() {
     serve chat
-    check "chat: a line reaches all, with the name of who said it" \
-        a_line_reaches_all_with_the_name_of_who_said_it
+    check "chat: a line reaches all, with the name of its sender" \
+        a_line_reaches_all_with_the_name_of_its_sender
     check "chat: a line may come in pieces, and several at once" \
         a_line_may_come_in_pieces_and_several_at_once
-    check "chat: a name is a word, and nobody else's" a_name_is_a_word_and_nobody_elses
-    check "chat: nobody moves the cursor of others" nobody_moves_the_cursor_of_others
-    check "chat: a line that is too long goes on in the next" \
-        a_line_that_is_too_long_goes_on_in_the_next
-    check "chat: who leaves is missed, however they leave" who_leaves_is_missed_however_they_leave
+    check "chat: a name is a word that no other guest has" a_name_is_a_word_that_no_other_guest_has
+    check "chat: control characters are dropped" control_characters_are_dropped
+    check "chat: a line that is too long continues in the next" \
+        a_line_that_is_too_long_continues_in_the_next
+    check "chat: a guest who leaves in any way is announced" a_guest_who_leaves_is_announced
     check "chat is well after all that" is_well $pid chat
     serve chat 1
-    check "chat: who is silent is shown out in time" who_is_silent_is_shown_out_in_time
+    check "chat: a silent guest is disconnected in time" a_silent_guest_is_disconnected_in_time
     serve chat 300 300
-    check "chat: talkers wait for who does not listen" talkers_wait_for_who_does_not_listen
+    check "chat: senders wait for a guest who does not read" senders_wait_for_a_guest_who_does_not_read
     check "chat is well after that" is_well $pid chat
     serve chat 300 1
-    check "chat: who never listens is shown out" who_never_listens_is_shown_out
+    check "chat: a guest who never reads is disconnected" a_guest_who_never_reads_is_disconnected
     check "chat is well after that, too" is_well $pid chat
 }
 
 ## threads
 
-# $1: among how many threads at least.
+# $1: the least number of threads that must have served some.
 threads_share_the_visitors_and_count_them() {
     for _ in $(seq 100); do
         dial visitor && timeout 60 cat <&$visitor && exec {visitor}>&- || return 1
@@ -251,13 +252,13 @@ threads_share_the_visitors_and_count_them() {
     sort "$box/greetings" | uniq -c | tee "$box/counts"
     [ "$(grep -c '^thread [0-3]$' "$box/greetings")" = 100 ] && [ "$(wc -l <"$box/counts")" -ge $1 ] ||
         return 1
-    sed 's/ *\([0-9]*\) \(thread .\)/threads: \2 had \1 visitors/' "$box/counts" >"$box/told"
+    sed 's/ *\([0-9]*\) \(thread .\)/threads: \2 had \1 visitors/' "$box/counts" >"$box/reported"
 }
 
-# $pid has ended since: what it has said is compared with what the visitors have seen.
-threads_told_what_the_visitors_saw() {
+# $pid has ended: its output is compared with what the visitors have received.
+threads_reported_what_the_visitors_saw() {
     grep -q '^threads: 100 visitors$' "$box/threads.out" && [ ! -s "$box/threads.err" ] &&
-        grep -vE ' had 0 |listening|^threads: 100' "$box/threads.out" | sort | diff - "$box/told"
+        grep -vE ' had 0 |listening|^threads: 100' "$box/threads.out" | sort | diff - "$box/reported"
 }
 
 threads() {
@@ -267,7 +268,7 @@ threads() {
     wait $pid
     status=$?
     check "threads: a signal ends all of them$1" [ $status = 0 ]
-    check "threads: the counts of all come together$1" threads_told_what_the_visitors_saw
+    check "threads: the counts of all come together$1" threads_reported_what_the_visitors_saw
 }
 
 threads_without_reuseport() {
@@ -279,7 +280,7 @@ threads_without_reuseport() {
 
 ## signals
 
-# Until the server has read all that was sent to it. Then it has begun with the first line.
+# Waits until the server has read everything. Then it works on the first line.
 all_is_read() {
     local queues
     for _ in $(seq 3000); do
@@ -291,28 +292,28 @@ all_is_read() {
     return 1
 }
 
-lines_are_answered_one_after_the_other() {
+lines_are_served_one_after_the_other() {
     dial client && printf 'one\ntwo\nthr' >&$client &&
         hears $client one && hears $client two &&
         echo ee >&$client && hears $client three
 }
 
-# With the first answer the second line is under way; a hundred would take ten seconds.
+# After the first reply the second line is in progress; a hundred would take ten seconds.
 what_is_begun_is_finished_and_nothing_else() {
     dial idle && dial client && seq 100 >&$client && hears $client 1 || return 1
     kill -TERM $pid
-    [ -z "$(timeout 60 cat <&$idle)" ] && timeout 60 cat <&$client >"$box/answers" || return 1
-    count=$(wc -l <"$box/answers")
-    [ $count -ge 1 ] && [ $count -lt 99 ] && seq 2 $((count + 1)) | diff - "$box/answers"
+    [ -z "$(timeout 60 cat <&$idle)" ] && timeout 60 cat <&$client >"$box/replies" || return 1
+    count=$(wc -l <"$box/replies")
+    [ $count -ge 1 ] && [ $count -lt 99 ] && seq 2 $((count + 1)) | diff - "$box/replies"
 }
 
-nobody_else_is_let_in() {
+no_other_connection_is_accepted() {
     ! dial client
 }
 
 signals() {
     serve signals 100
-    check "signals: lines are answered one after the other" lines_are_answered_one_after_the_other
+    check "signals: lines are served one after the other" lines_are_served_one_after_the_other
     check "signals: what is begun is finished, and nothing else" \
         what_is_begun_is_finished_and_nothing_else
     wait $pid
@@ -327,8 +328,8 @@ signals() {
     wait $pid
     status=$?
     check "signals: what takes too long is cut off" [ $status = 1 ]
-    check "signals: which is told" grep -qx 'signals: out of time' "$box/signals.out"
-    check "signals: no word of complaint" [ ! -s "$box/signals.err" ]
+    check "signals: and this is reported" grep -qx 'signals: out of time' "$box/signals.out"
+    check "signals: no error message" [ ! -s "$box/signals.err" ]
     exec {client}>&-
 
     serve signals 600000 600000
@@ -336,7 +337,7 @@ signals() {
     check "signals: work begins again" all_is_read
     kill -TERM $pid
     until grep -q 'got signal 15' "$box/signals.out" || ! kill -0 $pid; do sleep 0.02; done
-    check "signals: nobody else is let in" nobody_else_is_let_in
+    check "signals: no other connection is accepted" no_other_connection_is_accepted
     kill -TERM $pid
     wait $pid 2>/dev/null
     status=$?
@@ -371,7 +372,7 @@ it_sets_gets_publishes_and_hears_of_it() {
         printf '%s\n' 'news: "hello"' 'published to 1' | diff - <(tail -n +4 "$box/out" | sort)
 }
 
-# One line of complaint.
+# One line of error message.
 it_fails_and_says() {
     "$examples/hiredis" $port >"$box/out" 2>"$box/err"
     [ $? = 1 ] && cat "$box/err" && [ "$(wc -l <"$box/err")" = 1 ] && grep -q "$1" "$box/err"
@@ -386,15 +387,15 @@ hiredis() {
     start_redis
     check "hiredis: it sets, gets, publishes, and hears of it" it_sets_gets_publishes_and_hears_of_it
     redis-cli -p $port config set requirepass secret >/dev/null
-    check "hiredis: an error of the server is told" it_fails_and_says NOAUTH
+    check "hiredis: an error of the server is reported" it_fails_and_says NOAUTH
     redis-cli -p $port -a secret --no-auth-warning config set requirepass '' >/dev/null
     kill -STOP $redis
-    check "hiredis: a server that is silent is not waited for for ever" it_fails_and_says 'gave up'
+    check "hiredis: the wait for a silent server has a limit" it_fails_and_says 'gave up'
     kill -CONT $redis
     check "hiredis: all is well again" it_sets_gets_publishes_and_hears_of_it
     kill -TERM $redis
     wait $redis
-    check "hiredis: a server that is not there is told" \
+    check "hiredis: a missing server is reported" \
         it_fails_and_says '^hiredis: cannot connect: .*refused'
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The examples under real clients: curl, wrk, and a slow reader of our own. Prints a line for each
-# behaviour. Without curl or wrk it is skipped, but not in CI.
+# The examples with real clients: curl, wrk, and our own slow reader. Prints a line for each behaviour.
+# Without curl or wrk it is skipped, but not in CI.
 #
 #     tests/integration.sh DIRECTORY     where the examples are
 set -u
@@ -21,20 +21,19 @@ status_of() {
     [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' "$@")" = "$status" ]
 }
 
-# Sends $1, as printf writes it, and prints all that comes back until the server hangs up, with no
-# answer to wait for but its end.
+# Sends $1, as printf writes it, and prints everything that is received until the server hangs up.
 raw() {
     exec 3<>/dev/tcp/127.0.0.1/$port && printf "$1" >&3 && timeout 20 cat <&3
 }
 
-pipelined_requests_are_answered_in_order() {
+pipelined_requests_get_responses_in_order() {
     raw 'GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\n\r\n' |
         grep '^HTTP' | tr -d '\r' >"$box/statuses"
     printf 'HTTP/1.1 %s\n' "200 OK" "404 Not Found" "200 OK" | diff - "$box/statuses"
 }
 
-# More requests in one go than there is room for answers.
-a_thousand_pipelined_requests_get_a_thousand_answers() {
+# More requests at once than there is room for responses.
+a_thousand_pipelined_requests_get_a_thousand_responses() {
     requests=$(printf 'GET / HTTP/1.1\\r\\n\\r\\n%.0s' $(seq 999))
     [ "$(raw "${requests}GET / HTTP/1.0\\r\\n\\r\\n" | grep -c '^HTTP/1.1 200 OK')" = 1000 ]
 }
@@ -45,7 +44,7 @@ a_request_may_come_in_pieces() {
     timeout 20 cat <&3 | grep -q '^HTTP/1.1 200 OK'
 }
 
-# With the head of the answer to GET, and nothing after it.
+# The response has the head of that to GET, and no body.
 head_gets_the_head() {
     curl -s -m 10 -I http://127.0.0.1:$port/ | tr -d '\r' >"$box/head" && cat "$box/head" &&
         grep -qx 'HTTP/1.1 200 OK' "$box/head" && grep -qx 'Content-Length: 18' "$box/head" || return 1
@@ -55,7 +54,7 @@ head_gets_the_head() {
         [ "$(grep -cvE '^(HTTP/1.1 .*|[A-Z][A-Za-z-]*: .*|)$' "$box/heads")" = 0 ]
 }
 
-another_method_is_told_which_are_allowed() {
+another_method_gets_the_list_of_allowed_ones() {
     for method in POST DELETE OPTIONS PUT; do
         raw "$method / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" | tr -d '\r' >"$box/answer"
         cat "$box/answer"
@@ -65,7 +64,8 @@ another_method_is_told_which_are_allowed() {
     done
 }
 
-# The server hangs up after the first answer, however it is said; else the second request is answered.
+# The server hangs up after the first response if either form requests it; else it responds to the
+# second request as well.
 close_is_a_word_of_the_header_connection() {
     for said in 'Connection: close' 'Connection:close' 'connection:\tCLOSE' 'Connection: close, TE' \
         'Connection: TE , Close' 'Connection: TE\r\nA: b\r\nCONNECTION: ,close ' ; do
@@ -79,7 +79,7 @@ close_is_a_word_of_the_header_connection() {
     done
 }
 
-what_is_no_request_is_refused() {
+an_invalid_request_is_refused() {
     for bad in 'nonsense\r\n\r\n' 'GET /\r\n\r\n' 'GET / HTTP/2.0\r\n\r\n' 'GET x HTTP/1.1\r\n\r\n' \
         '\r\n\r\n' 'get / HTTP/1.1\r\n\r\n' 'GET /\r\n HTTP/1.1\r\n\r\n' \
         'GET / HTTP/1.1\r\ncontent-length:3\r\n\r\nabc' \
@@ -104,7 +104,7 @@ load() {
     ! grep -qE 'Socket errors|Non-2xx' "$box/wrk" && grep -q '[1-9][0-9]* requests in' "$box/wrk"
 }
 
-# Waits for the end of the connection, which must not come before its time.
+# Waits for the end of the connection, which must not be too early.
 an_idle_connection_is_closed_in_time() {
     begin=$(date +%s%N)
     exec 3<>/dev/tcp/127.0.0.1/$port
@@ -116,8 +116,8 @@ processor_ticks() {
     cut -d' ' -f14,15 /proc/$pid/stat | tr ' ' +
 }
 
-# With room for 40 fds, some of 60 get no answer, those that have one keep it, and when all have
-# left, newcomers are served again.
+# With a limit of 40 fds, some of 60 connections are refused, the others are served, and when all are
+# closed, new ones are served again.
 running_out_of_fds_hurts_only_newcomers() {
     local held=()
     for _ in $(seq 60); do
@@ -147,18 +147,18 @@ the_ticker_ticks() {
 }
 
 serve http
-status=200 check "http answers GET /" status_of http://127.0.0.1:$port/
+status=200 check "http responds to GET /" status_of http://127.0.0.1:$port/
 status=404 check "http knows no other page" status_of http://127.0.0.1:$port/other
 status=405 check "http refuses POST" status_of -X POST -d a=b http://127.0.0.1:$port/
 check "HEAD gets the head" head_gets_the_head
-check "another method is told which are allowed" another_method_is_told_which_are_allowed
+check "another method gets the list of allowed ones" another_method_gets_the_list_of_allowed_ones
 check "close is a word of the header Connection" close_is_a_word_of_the_header_connection
 check "one connection serves several requests" one_connection_serves_several_requests
-check "pipelined requests are answered in order" pipelined_requests_are_answered_in_order
-check "a thousand pipelined requests get a thousand answers" \
-    a_thousand_pipelined_requests_get_a_thousand_answers
+check "pipelined requests get responses in order" pipelined_requests_get_responses_in_order
+check "a thousand pipelined requests get a thousand responses" \
+    a_thousand_pipelined_requests_get_a_thousand_responses
 check "a request may come in pieces" a_request_may_come_in_pieces
-check "what is no request is refused" what_is_no_request_is_refused
+check "an invalid request is refused" an_invalid_request_is_refused
 check "a head that is too long is refused" a_head_that_is_too_long_is_refused
 for connections in 1 50 500; do
     check "http holds up under wrk with $connections connections" load $connections 2

@@ -1,12 +1,12 @@
-/* Load for examples/http: HOLD connections stay open and ask for the page now and then, while RATE
- * a second come, ask once and go; each has timers. Then all leave.
+/* Load for examples/http: HOLD connections stay open and request the page from time to time, while
+ * RATE connections per second request it once and close; each has timers. Then all close.
  *
  *     load PORT SERVER_PID HOLD RATE SECONDS
  *
- * It does so three times, first twice for a second and with as many as there can ever be, to let
- * the server take the memory that it needs. What it has then, in fds and in memory, it may not have
- * more of in the end (but for a MiB). Every answer must be right, and every timer must have fired
- * or been cancelled, exactly once.
+ * It does so three times. The first two times take a second, with the highest number of
+ * connections, so that the server allocates the memory that it needs. At the end the server must
+ * not have more fds than then, and at most one MiB more memory. Every reply must be right, and
+ * every timer must have fired or been cancelled exactly once.
  *
  * RATE * SECONDS connections are made in all. On a machine that cannot keep up it takes longer.
  *
@@ -27,15 +27,15 @@
 enum {
     SETSIZE = 65536,
     TICK_MS = 5,
-    FILL_PER_TICK = 50,      /* of those who stay */
-    GUESTS_AT_ONCE = 2000,   /* of those who come and go */
-    PATIENCE_MS = 30 * 1000, /* for an answer; only a server that fails needs it */
-    PAUSE_MS = 10 * 1000,    /* most of what those who stay wait between two requests */
+    FILL_PER_TICK = 50,      /* of the connections that stay */
+    GUESTS_AT_ONCE = 2000,   /* of the connections that request once */
+    PATIENCE_MS = 30 * 1000, /* for a reply; only a failing server takes so long */
+    PAUSE_MS = 10 * 1000,    /* the longest time between two requests of a connection that stays */
     SOURCES = 16             /* local addresses, for enough ports */
 };
 
 typedef struct Visitor {
-    int fd, stays, isWaiting; /* for an answer */
+    int fd, stays, isWaiting; /* for a reply */
     long long timer;
     size_t length;
     char answer[256];
@@ -44,8 +44,9 @@ typedef struct Visitor {
 
 static aeEventLoop *loop;
 static int port;
-static Visitor visitors[2] = {{.previous = &visitors[0], .next = &visitors[0]},
-                              {.previous = &visitors[1], .next = &visitors[1]}}; /* who stay; go */
+static Visitor visitors[2] = {
+    {.previous = &visitors[0], .next = &visitors[0]},
+    {.previous = &visitors[1], .next = &visitors[1]}}; /* that stay; that request once */
 static long long present[2], came[2], answers, errors;
 static long long timersMade, timersFired, timersCancelled, timersFinalized;
 
@@ -106,7 +107,7 @@ static int onLate(aeEventLoop *el, long long id, void *clientData) {
     AE_NOTUSED(el);
     noteFired(clientData, id);
     errno = ETIMEDOUT;
-    complain("no answer");
+    complain("no reply");
     leave(clientData);
     return AE_NOMORE;
 }
@@ -138,13 +139,13 @@ static int onPauseOver(aeEventLoop *el, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Answers whether the answer is there, and right as far as it is. */
+/* Returns whether the reply is complete. Checks it as far as it was received. */
 static int isAnswered(const Visitor *visitor) {
     static const char status[] = "HTTP/1.1 200 OK\r\n";
     size_t length = visitor->length < strlen(status) ? visitor->length : strlen(status);
     const char *page = strstr(visitor->answer, "\r\n\r\n");
     errno = EPROTO;
-    if (strncmp(visitor->answer, status, length) != 0) complain("a wrong answer");
+    if (strncmp(visitor->answer, status, length) != 0) complain("a wrong reply");
     return page && strcmp(page + 4, "Hello from libae.\n") == 0;
 }
 
@@ -154,7 +155,7 @@ static void onReadable(aeEventLoop *el, int fd, void *clientData, int mask) {
     ssize_t got =
         read(fd, visitor->answer + visitor->length, sizeof(visitor->answer) - 1 - visitor->length);
     if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) { /* whose last answer has come is hung up on */
+    if (got <= 0) { /* closed after the last reply */
         if (got == -1 || visitor->stays || visitor->isWaiting) complain("hung up on");
         leave(visitor);
         return;
@@ -162,7 +163,7 @@ static void onReadable(aeEventLoop *el, int fd, void *clientData, int mask) {
     visitor->length += (size_t)got;
     visitor->answer[visitor->length] = '\0';
     if (!isAnswered(visitor)) return;
-    if (!visitor->isWaiting) complain("an answer too many");
+    if (!visitor->isWaiting) complain("a reply without a request");
     answers++;
     visitor->isWaiting = 0;
     visitor->length = 0;
@@ -196,8 +197,8 @@ static void come(int stays) {
 /// A visit ////////////////////////////////////////////////////////////////////////////////////////
 
 typedef struct {
-    long long hold, rate, guests; /* guests: how many are to come in all */
-    long long begin;              /* of the coming and going, 0 before */
+    long long hold, rate, guests; /* connections: how many in all */
+    long long begin;              /* of the second part, 0 before */
 } Plan;
 
 static int onTick(aeEventLoop *el, long long id, void *clientData) {
@@ -254,7 +255,7 @@ static long long kibibytesOf(const char *pid) {
     return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* Once the server has noticed that all have left. */
+/* Called after the server has noticed that all have closed. */
 static void settle(const char *pid, long long fds) {
     long long begin = nowMs();
     const struct timespec pause = {0, 10000000};

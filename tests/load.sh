@@ -1,5 +1,5 @@
 #!/bin/bash
-# examples/http under load; see tests/load.c for what is checked.
+# examples/http under load; tests/load.c describes the checks.
 #
 #     tests/load.sh [HOLD [RATE [SECONDS]]]     10000 1000 60
 set -euo pipefail
@@ -18,7 +18,7 @@ trap '[ -z "$pid" ] || kill $pid 2>/dev/null; rm -rf "$box"' EXIT
 
 compile="${CC:-cc} ${CFLAGS:-} -O2 -I."
 $compile tests/load.c ae.c anet.c -o "$box/load"
-# Two servers: one as it is, to measure, and one whose timers are counted.
+# Two servers: one unchanged, to measure, and one whose timers are counted.
 $compile examples/http.c ae.c anet.c -o "$box/http"
 $compile -Wl,--wrap=aeCreateTimeEvent,--wrap=aeDeleteTimeEvent,--wrap=aeMain examples/http.c \
     tests/load_timers.c ae.c anet.c -o "$box/http_counted"

@@ -1,6 +1,6 @@
-/* Linked into examples/http with --wrap: counts the timers of a program that knows nothing of it,
- * and sees to it that each fires or is cancelled, and that exactly once. SIGTERM ends the program's
- * aeMain, and with it the program, which then says what it counted.
+/* Linked into examples/http with --wrap: counts the timers of the program, and checks that each
+ * fires or is cancelled exactly once. SIGTERM ends the program's aeMain and the program, which then
+ * prints the counts.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -72,7 +72,8 @@ static void onTerm(int signal) {
 void __wrap_aeMain(aeEventLoop *el) {
     struct sigaction action = {.sa_handler = onTerm};
     theLoop = el;
-    memset(records, 0xFF, sizeof(records)); /* lest this grow while the program is watched */
+    memset(records, 0xFF,
+           sizeof(records)); /* so that it does not grow while the program's memory is measured */
     sigaction(SIGTERM, &action, NULL);
     __real_aeMain(el);
     printf("load: the server's timers: %lld made, %lld fired, %lld cancelled, %lld pending\n", made,

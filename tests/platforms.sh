@@ -8,9 +8,9 @@
 #
 # The standards of C and C++ that the headers and the library compile with are tests/lint.sh's.
 #
-# Every target gets cmocka from its source (Debian's), so that all are tested alike. What a target
-# cannot do is said by the tests that are skipped there; under qemu that is
-#   - epoll_pwait2, if this qemu does not know it: the fallback to epoll_wait is what is tested;
+# cmocka is built from its source (Debian's) for every target, so that all are tested in the same way.
+# The tests that are skipped on a target print what it lacks; under qemu that is
+#   - epoll_pwait2, if this qemu lacks it: then the fallback to epoll_wait is tested;
 #   - the socket options TCP_INFO and SO_MARK.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -49,12 +49,12 @@ try() {
         echo "platforms: $target: FAILED" >&2
         exit 1
     }
-    # What only this target, and no test on this machine, has to leave out.
+    # Tests that are skipped only on this target, not on this machine.
     grep -h '^skipped: .*epoll_pwait2\|reason.*qemu' "$root/$target"/*.log "$root/$target"/*/*.log | sort | uniq -c || true
     printf '%s\n' "platforms: $target: passed ($backends, anet), $((SECONDS - begin)) s"
 }
 
-# Cross compilers bring the libraries that the emulator, or the kernel itself, shall load.
+# Cross compilers have the libraries that the emulator or the kernel loads.
 tryForeign() {
     local target=$1 triplet=$2 runner=$3
     QEMU_LD_PREFIX=/usr/$triplet try "$target" "$triplet-gcc" "$4" "$runner" "" ""
@@ -65,11 +65,11 @@ run() {
     case $1 in
     gcc-O0 | gcc-O2) try "$1" gcc gcc "" "-${1#*-}" "" ;;
     clang-O0 | clang-O2) try "$1" clang clang "" "-${1#*-}" "" ;;
-    # gcc does not see that an assertion of cmocka may not return.
+    # gcc does not recognize that an assertion of cmocka may not return.
     gcc-O3-lto) try "$1" gcc gcc "" "-O3 -flto=2 -Wno-maybe-uninitialized" "-flto=2" ;;
     clang-O3-lto) try "$1" clang "clang lld" "" "-O3 -flto" "-flto -fuse-ld=lld" ;;
     c99 | c17 | c2x) try "$1" gcc gcc "" "" "" "-std=$1" ;;
-    # musl's FD_SET and its like convert the fd without saying so. The emulations of kqueue and
+    # musl's FD_SET and similar macros convert the fd implicitly. The emulations of kqueue and
     # event ports are written for glibc (close_range).
     musl) backends=${backends%% kqueue*} try "$1" musl-gcc musl-tools "" -Wno-sign-conversion "" ;;
     i686)

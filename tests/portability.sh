@@ -1,13 +1,13 @@
 #!/bin/sh
-# What other systems need, as far as it can be tried on any: the packages that `make deps` would
-# install, and headers unlike those of this machine. Prints a line for each behaviour.
+# Tests for other systems that can run on any system: the packages that `make deps` would install, and
+# headers that differ from those of this machine. Prints a line for each behaviour.
 set -u
 cd "$(dirname "$0")/.."
 . tests/support/check.sh
 strict="-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
 
-# machine SYSTEM PROGRAM ...: a folder for PATH that looks like a machine of that system with these
-# programs. They write down that they were run.
+# machine SYSTEM PROGRAM ...: a directory for PATH that looks like a machine of that system with these
+# programs. Each records that it was run.
 machine() {
     rm -rf "$box/bin" "$box/ran"
     mkdir "$box/bin"
@@ -43,7 +43,7 @@ deps_runs_what_the_dry_run_tells() {
     sed "s|^$box/bin/||" "$box/ran" | diff - "$box/told" && grep -q 'still is no cmocka' "$box/said"
 }
 
-# Without it Solaris has one errno for all threads, unless the compiler is told -pthread.
+# Without it Solaris has one errno for all threads, unless the compiler gets -pthread.
 errno_is_per_thread_on_solaris() {
     mkdir -p "$box/solaris"
     printf '%s\n' '#include_next <errno.h>' '#if !defined(_REENTRANT) && !defined(_TS_ERRNO)' \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the README and the guide show, as pasted: the README's C program is compiled and run in each of
+# Tests the contents of the README and the guide: the README's C program is compiled and run in each of
 # its three ways, its shell blocks are run line by line in a copy of the sources, the guide's C is
-# compiled, and every link leads somewhere. What is left out is said.
+# compiled, and every link has a target. Blocks that are left out are listed.
 set -u
 cd "$(dirname "$0")/.."
 . tests/support/check.sh

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.."
 
-# Packages of the BSDs and of Homebrew are where no compiler looks unless it is told to.
+# Packages of the BSDs and of Homebrew are in directories that a compiler does not search by itself.
 [ -n "${CMOCKA_LIBS:-}" ] || {
     CMOCKA_CFLAGS=$(pkg-config --cflags cmocka 2>/dev/null | sed 's/-I/-isystem /g')
     CMOCKA_LIBS=$(pkg-config --libs cmocka 2>/dev/null) || CMOCKA_LIBS=-lcmocka
@@ -20,8 +20,8 @@ printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' 
     exit 1
 }
 
-# Linux has emulations of the kernels that it is not. Elsewhere the real ones are tested, but not
-# what only an emulation can show.
+# Linux has emulations of other kernels. Other systems test their real kernels, without the tests that
+# need an emulation.
 model=
 case $(uname) in
 Linux) backends="epoll plain select kqueue netbsd evport" real= model=model ;;
@@ -53,7 +53,7 @@ build() {
 }
 ! $everything || build examples
 
-# What is not run here, and why. A single test that is skipped tells that itself.
+# Prints what is not run here, and why. A single test that is skipped prints that itself.
 [ "$(uname)" = Linux ] || cat <<END
 skipped: tests/*.sh: they need the tools of GNU and Linux
 skipped: test_kqueue, test_evport, the tests of the emulations: they look into the emulations
@@ -75,7 +75,7 @@ run() {
 test: FAILED: $*"
 }
 
-# Runs a suite. Of one that has no test of the name nothing is shown.
+# Runs a suite. For one that has no test of the name it prints nothing.
 matched=false
 runSuite() {
     [ -n "$pattern" ] || {
@@ -106,7 +106,7 @@ for backend in $backends; do
 done
 for suite in $anet; do runSuite build/$suite; done
 
-# The model knows how these kernels and emulations differ, and no others.
+# The model knows the differences of these kernels and emulations only.
 for backend in ${model:+$backends}; do
     run build/$backend/model replay tests/corpus
     run build/$backend/model run 3000
@@ -124,7 +124,7 @@ esac
 [ -z "$pattern" ] || $matched || failed="$failed
 test: no test is named $pattern"
 
-# Nothing is said on success: the last words are the test runner's own.
+# Prints nothing on success: the last output is that of the test runner.
 [ -z "$failed" ] || {
     echo "$failed" >&2
     exit 1

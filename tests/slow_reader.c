@@ -1,6 +1,6 @@
-/* Clients of the echo server that read slowly: each sends 1 MiB as fast as it may, and takes the
- * answer in small bites, and only now and then. Every byte is compared. It knows nothing of the
- * library, but poll(2).
+/* Clients of the echo server that read slowly: each sends 1 MiB as fast as it can, and reads the
+ * reply in small parts, only from time to time. Every byte is compared. It uses poll(2), not the
+ * library.
  *
  *     slow_reader port clients bytes
  *
@@ -82,7 +82,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < count; i++) polled[i].fd = openClient(port);
 
     for (unsigned round = 0; open > 0; round++) {
-        /* Three times out of four nobody reads, as long as there is something to send. */
+        /* Three times out of four no client reads, while there is data to send. */
         for (int i = 0; i < count; i++) {
             int sends = clients[i].sent < bytes;
             polled[i].events = (short)(sends ? POLLOUT : 0);

@@ -1,7 +1,7 @@
 /* The contract of anet, a test for each sentence of it. Loopback only, ports chosen by the kernel.
  *
- * Around every test stands a check that it left no fd open, no address list unfreed, no socket file
- * behind and nothing written past the ANET_ERR_LEN bytes of `err`.
+ * After every test it is checked that all fds are closed, all address lists freed, all socket files
+ * removed, and nothing written beyond the ANET_ERR_LEN bytes of `err`.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -39,7 +39,7 @@
 /// The surroundings of a test /////////////////////////////////////////////////////////////////////
 
 #define TEST(name) static void name(void **state __attribute__((unused)))
-#define PATIENCE 20000 /* ms; only a test that fails waits that long */
+#define PATIENCE 20000 /* ms; only a failing test waits that long */
 #define BACKLOG 16
 
 static struct {
@@ -49,7 +49,7 @@ static struct {
 #define err (told.text)
 
 static char directory[32];
-static char path[64]; /* of a socket or whatever a test puts there */
+static char path[64]; /* of a socket or another file */
 static int fdsBefore;
 
 static int openFds(void) {
@@ -70,7 +70,7 @@ static int setup(void **state) {
     return 0;
 }
 
-static int usualNetwork = -1; /* an fd, while a test is in a network of its own */
+static int usualNetwork = -1; /* an fd, while a test is in its own network namespace */
 
 static void leaveNetwork(void) {
 #ifdef CLONE_NEWNET
@@ -126,13 +126,13 @@ static void requireIpv6(void) {
     skip();
 }
 
-/* Goes to a network that has nothing but the loopback interface, with a link-local address, and one
- * more that can be a source. */
+/* Enters a network namespace that has only the loopback interface, with a link-local address and
+ * another one that can be a source. */
 #define SECOND_IPV6 "fd00::2"
 
 static void enterLinkLocalNetwork(void) {
 #ifdef CLONE_NEWNET
-    /* An address can be used when it has a route, which the kernel makes a little later. */
+    /* An address can be used when it has a route, which the kernel adds a little later. */
     static const char setUp[] =
         "exec >/dev/null 2>&1; ip link set lo up;"
         "for address in fe80::1 " SECOND_IPV6 "; do ip addr add $address/64 dev lo nodad || exit 1;"
@@ -202,7 +202,7 @@ static int acceptWaiting(int server) {
     return fd;
 }
 
-/* A client of the server, connected. */
+/* Returns a connected client of the server. */
 static int join(const char *addr, int server) {
     int fd = anetTcpNonBlockConnect(err, addr, portOf(server));
     assert_true(fd >= 0);
@@ -225,7 +225,7 @@ static int tcpSocket(void) {
     return socket(AF_INET, SOCK_STREAM, 0);
 }
 
-/* Holds a port of its own but does not listen, so whoever connects to it is refused. */
+/* Binds a port but does not listen, so that connections to it are refused. */
 static int refuser(void) {
     struct sockaddr_in at;
     int fd = tcpSocket();
@@ -238,7 +238,7 @@ static int refuser(void) {
 
 static struct rlimit usual;
 
-/* As many fds as there are, plus `more`: the next call that wants one fails with EMFILE. */
+/* Sets the limit to the open fds plus `more`: the call after these fails with EMFILE. */
 static void allowFds(int more) {
     struct rlimit few;
     int lowest = dup(0);
@@ -249,7 +249,7 @@ static void allowFds(int more) {
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 }
 
-/* Leaves errno to be asked for. */
+/* Keeps errno for the caller. */
 static void allowAllFds(void) {
     int cause = errno;
     setrlimit(RLIMIT_NOFILE, &usual);
@@ -299,7 +299,7 @@ TEST(a_message_is_cut_to_err_len_bytes) {
     nameFails(nobody, EAI_NONAME);
     fakeName.reason = endless;
     assert_int_equal(anetResolve(err, nobody, ip, sizeof ip, ANET_NONE), ANET_ERR);
-    assert_int_equal(strlen(err), ANET_ERR_LEN - 1); /* teardown looks at what is beyond */
+    assert_int_equal(strlen(err), ANET_ERR_LEN - 1); /* teardown checks the bytes after it */
 }
 
 static int openTcpServer(void) {
@@ -320,8 +320,8 @@ static int openConnection(void) {
     return anetTcpNonBlockConnect(err, loopback, 9);
 }
 
-/* Fails the 1st, the 2nd, the 3rd... system call of `call`, until it gets through, and answers how
- * many could fail. Clean-up calls spoil errno all the while. */
+/* Makes the 1st, the 2nd, the 3rd... system call of `call` fail, until `call` succeeds, and returns
+ * how many could fail. Clean-up calls change errno. */
 static int failEachStepOf(int (*call)(void)) {
     int step, fd, fds = openFds();
     for (step = 1;; step++) {
@@ -343,14 +343,14 @@ static int failEachStepOf(int (*call)(void)) {
     return step - 1;
 }
 
-TEST(whichever_step_of_a_call_fails_it_tells_errno_and_leaks_nothing) {
+TEST(whichever_step_of_a_call_fails_errno_is_set_and_nothing_leaks) {
     requireInjection();
     assert_true(failEachStepOf(openTcpServer) >= 4);
     assert_true(failEachStepOf(openUnixServer) >= 5);
     assert_true(failEachStepOf(openConnection) >= 5);
 }
 
-TEST(whichever_step_of_the_ipv6_server_fails_it_tells_errno_and_leaks_nothing) {
+TEST(whichever_step_of_the_ipv6_server_fails_errno_is_set_and_nothing_leaks) {
     requireInjection();
     requireIpv6();
     assert_true(failEachStepOf(openTcp6Server) >= 5);
@@ -395,7 +395,7 @@ TEST(a_message_names_the_step_of_the_ipv6_server_that_failed) {
     assertStep(openTcp6Server, "listen", 1, "cannot listen");
 }
 
-TEST(every_fd_is_close_on_exec_from_birth) {
+TEST(every_fd_is_created_close_on_exec) {
     requireInjection();
 #if defined(__linux__) && defined(SOCK_CLOEXEC)
     int fds[2], server, client, accepted;
@@ -480,7 +480,7 @@ TEST(a_connecting_socket_has_reuseaddr) {
     close(server);
 }
 
-TEST(a_refusal_is_told_at_once_or_by_anetGetError) {
+TEST(a_refusal_is_reported_at_once_or_by_anetGetError) {
     int server = refuser(), fd = anetTcpNonBlockConnect(err, loopback, portOf(server));
     if (fd == ANET_ERR) {
         assertTold("cannot connect", ECONNREFUSED);
@@ -505,7 +505,7 @@ TEST(an_address_that_fails_at_once_gives_way_to_the_next) {
     close(server);
 }
 
-TEST(the_error_of_the_last_address_is_the_one_told) {
+TEST(the_error_of_the_last_address_is_reported) {
     requireInjection();
     nameHas("both.test", "127.0.0.1", "127.0.0.1");
     spoilErrno();
@@ -525,14 +525,14 @@ TEST(a_name_without_an_address_cannot_be_connected_to) {
     assert_non_null(strstr(err, gai_strerror(EAI_NONAME)));
 }
 
-TEST(a_name_server_out_of_memory_is_told_as_enomem) {
+TEST(a_look_up_without_memory_is_reported_as_ENOMEM) {
     requireInjection();
     nameFails("nobody.test", EAI_MEMORY);
     assert_int_equal(anetTcpNonBlockConnect(err, "nobody.test", 9), ANET_ERR);
     assert_int_equal(errno, ENOMEM);
 }
 
-TEST(a_system_error_of_a_look_up_is_told_as_it_is) {
+TEST(a_system_error_of_a_look_up_is_reported_unchanged) {
     requireInjection();
     nameFails("nobody.test", EAI_SYSTEM);
     assert_int_equal(anetTcpNonBlockConnect(err, "nobody.test", 9), ANET_ERR);
@@ -669,7 +669,7 @@ TEST(the_source_is_tried_with_each_destination) {
     close(server);
 }
 
-TEST(the_error_without_the_source_is_the_one_told) {
+TEST(the_error_without_the_source_is_reported) {
     requireInjection();
     spoilErrno();
     failCall("connect", 1, EADDRNOTAVAIL);
@@ -772,7 +772,7 @@ TEST(the_preferred_family_is_asked_for_first) {
     assert_int_equal(fakeName.families[0], AF_INET6);
 }
 
-TEST(the_other_family_is_taken_if_there_is_none_of_the_preferred) {
+TEST(the_other_family_is_used_if_there_is_none_of_the_preferred) {
     requireInjection();
     nameHas("one.test", "2001:db8::1", NULL);
     assert_string_equal(resolved("one.test", ANET_PREFER_IPV4), "2001:db8::1");
@@ -831,7 +831,7 @@ static const char *addressOf(int fd) {
     return ip;
 }
 
-TEST(a_server_listens_where_it_is_told_to) {
+TEST(a_server_listens_on_the_given_address) {
     int server = serve(), client;
     assert_untold();
     assert_string_equal(addressOf(server), "127.0.0.1");
@@ -845,7 +845,7 @@ TEST(a_server_listens_where_it_is_told_to) {
     close(server);
 }
 
-/* Anyone may take a port that has just been given back. Another one will do. */
+/* Another process may take a port that was just closed. Then this tries another port. */
 TEST(a_server_listens_on_the_port_it_is_given) {
     int server = ANET_ERR, port = 0, attempt;
     for (attempt = 0; attempt < 50 && server == ANET_ERR; attempt++) {
@@ -862,7 +862,7 @@ TEST(a_server_listens_on_the_port_it_is_given) {
 TEST(null_and_star_are_any_ipv4_address) {
     char star[] = "*";
     int server = anetTcpServer(err, 0, NULL, BACKLOG);
-    nameFails(star, EAI_NONAME); /* glibc knows "*" by itself, others do not */
+    nameFails(star, EAI_NONAME); /* glibc accepts "*" itself, others do not */
     assert_true(server >= 0);
     assert_string_equal(addressOf(server), "0.0.0.0");
     close(server);
@@ -902,7 +902,7 @@ TEST(a_server_takes_no_address_of_the_other_family) {
     assert_int_equal(anetTcp6Server(err, 0, loopback, BACKLOG), ANET_ERR);
 }
 
-TEST(an_ipv6_server_listens_where_it_is_told_to) {
+TEST(an_ipv6_server_listens_on_the_given_address) {
     requireIpv6();
     int server;
     server = serve6();
@@ -913,7 +913,7 @@ TEST(an_ipv6_server_listens_where_it_is_told_to) {
     close(server);
 }
 
-/* The ephemeral port of the first may be in use for the second. Another one will do. */
+/* The port of the first may be in use for the second. Then this tries another port. */
 TEST(both_families_can_share_a_port) {
     requireIpv6();
     int v4, v6 = ANET_ERR, attempt;
@@ -979,7 +979,7 @@ TEST(the_backlog_is_that_of_listen) {
     assert_int_equal(answer, 0);
     assert_int_equal(info.tcpi_sacked, 7); /* of a listening socket: its backlog */
 #else
-    print_message("[ reason   ] only Linux tells the backlog\n");
+    print_message("[ reason   ] only Linux reports the backlog\n");
     skip();
 #endif
 }
@@ -1104,7 +1104,7 @@ TEST(the_longest_unix_path_that_fits_is_served) {
 
 /// Accepting //////////////////////////////////////////////////////////////////////////////////////
 
-TEST(an_accepted_connection_is_non_blocking_and_its_peer_is_told) {
+TEST(an_accepted_connection_is_non_blocking_and_its_peer_is_reported) {
     int server = serve(), client = join(loopback, server), accepted, port;
     char ip[46];
     waitFor(server, POLLIN);
@@ -1120,7 +1120,7 @@ TEST(an_accepted_connection_is_non_blocking_and_its_peer_is_told) {
     close(server);
 }
 
-TEST(an_ipv6_peer_is_told_too) {
+TEST(an_ipv6_peer_is_reported) {
     requireIpv6();
     int server, client, accepted, port;
     char ip[46];
@@ -1218,8 +1218,8 @@ static int interruptions;
 static int clientOfTheHandler;
 static struct sockaddr_in serverOfTheHandler;
 
-/* Interrupts a few times before it brings what accept waits for. When the connection does not end
- * the wait, nothing will. */
+/* Interrupts accept a few times before it connects. If the connection does not end the wait, the
+ * test hangs. */
 static void interrupt(int signal) {
     int cause = errno;
     (void)signal;
@@ -1253,8 +1253,8 @@ TEST(accept_goes_on_when_a_signal_interrupts_it) {
     close(server);
 }
 
-/* With accept4 there is but one step. The fault comes before the real call, so a connection whose
- * accept has failed still waits. */
+/* With accept4 there is only one step. The fault happens before the real call, so the connection is
+ * still in the queue. */
 TEST(whichever_step_of_an_accept_fails_the_new_fd_is_closed) {
     requireInjection();
     int server = serve(), fd = ANET_ERR, step, client, before = openFds();
@@ -1351,7 +1351,7 @@ static long long timeoutOf(int fd, int option) {
     struct timeval limit;
     socklen_t len = sizeof limit;
     assert_int_equal(getsockopt(fd, SOL_SOCKET, option, &limit, &len), 0);
-    if (len < sizeof limit) { /* where time_t has 64 bits and a pointer 32, qemu tells an int */
+    if (len < sizeof limit) { /* if time_t has 64 bits and a pointer 32, qemu writes an int */
         close(fd);
         print_message("[ reason   ] the timeout is cut short, as by qemu\n");
         skip();
@@ -1405,8 +1405,8 @@ TEST(a_negative_timeout_is_an_error) {
     assertTold("cannot set the receive timeout", EBADF);
 }
 
-/* A kernel of 32 bits tells a timeout beyond its range as none. One of 64 bits rounds the last
- * fraction of a second up, which does not fit a program's time_t of 32 bits any more. */
+/* A 32-bit kernel reports a timeout beyond its range as none. A 64-bit kernel rounds the last
+ * fraction of a second up, and the result does not fit into a program's 32-bit time_t. */
 TEST(a_huge_timeout_does_not_overflow) {
     static const long long huge[] = {INT_MAX, 1000LL * INT_MAX, 1000LL * UINT32_MAX + 999,
                                      LLONG_MAX};
@@ -1528,7 +1528,7 @@ TEST(a_socket_is_marked_where_the_system_can) {
 #endif
 }
 
-TEST(the_pending_error_of_a_socket_is_answered_once) {
+TEST(the_pending_error_of_a_socket_is_returned_once) {
     int server = refuser(), fd = tcpSocket();
     struct sockaddr_in to;
     socklen_t len = sizeof to;
@@ -1544,7 +1544,7 @@ TEST(the_pending_error_of_a_socket_is_answered_once) {
     close(server);
 }
 
-TEST(a_pending_error_that_cannot_be_asked_is_answered_by_why) {
+TEST(an_errno_is_returned_if_the_pending_error_cannot_be_read) {
     int fds[2];
     assert_int_equal(anetGetError(-1), EBADF);
     assert_int_equal(anetPipe(fds, 0, 0), 0);
@@ -1585,7 +1585,7 @@ TEST(both_ends_of_an_ipv6_connection_have_an_address) {
     close(server);
 }
 
-TEST(a_link_local_address_keeps_its_zone_wherever_it_is_told) {
+TEST(a_link_local_address_keeps_its_zone_wherever_it_is_written) {
     int server, client, again, accepted, port;
     char linkLocal[] = "fe80::1%lo", ip[46], text[64], expected[64];
     size_t len;
@@ -1600,7 +1600,7 @@ TEST(a_link_local_address_keeps_its_zone_wherever_it_is_told) {
     assert_int_equal(port, portOf(client));
     assert_int_equal(anetFdToString(client, ip, sizeof ip, &port, FD_TO_PEER_NAME), ANET_OK);
     assert_string_equal(ip, linkLocal);
-    again = join(ip, server); /* what was told is good enough to connect to */
+    again = join(ip, server); /* the address can be used to connect */
     close(again);
 
     for (len = 1; len < sizeof ip; len++) {
@@ -1632,7 +1632,8 @@ TEST(a_unix_socket_has_no_address_but_unixsocket) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     for (remote = 0; remote < 2; remote++) {
         assert_int_equal(anetFdToString(server, ip, sizeof ip, &port, 0), 0);
-        assert_int_not_equal(port, 0); /* which is on the stack now, where the next one looks */
+        assert_int_not_equal(port,
+                             0); /* which is now on the stack, where the next call may read it */
         assert_int_equal(anetFdToString(ends[0], ip, sizeof ip, &port, remote), 0);
         assert_string_equal(ip, "/unixsocket");
         assert_int_equal(port, 0);
@@ -1659,14 +1660,14 @@ TEST(an_end_without_an_address_is_a_question_mark) {
     assert_int_equal(anetFdToString(fd, NULL, 0, NULL, 0), -1);
 }
 
-TEST(an_address_that_the_system_does_not_tell_is_a_question_mark) {
+TEST(an_address_that_the_system_does_not_report_is_a_question_mark) {
     requireInjection();
     int server = serve(), client = join(loopback, server), again, accepted, port, remote, result;
     char ip[46];
     for (remote = 0; remote < 2; remote++) {
         repair();
         anetFdToString(client, ip, sizeof ip, &port, remote);
-        tellNoAddress(); /* the one before is still on the stack */
+        reportNoAddress(); /* the previous one is still on the stack */
         result = anetFdToString(client, ip, sizeof ip, &port, remote);
         assert_int_equal(result, -1);
         assert_int_equal(errno, EAFNOSUPPORT);
@@ -1677,7 +1678,7 @@ TEST(an_address_that_the_system_does_not_tell_is_a_question_mark) {
     again = join(loopback, server);
     waitFor(server, POLLIN);
     accepted = anetTcpAccept(err, server, ip, sizeof ip, &port);
-    tellNoAddress();
+    reportNoAddress();
     result = anetTcpAccept(err, server, ip, sizeof ip, &port);
     assert_true(result >= 0);
     assert_string_equal(ip, "?");
@@ -1742,7 +1743,7 @@ TEST(an_ip_with_a_colon_is_formatted_in_brackets) {
     assert_string_equal(text, "[::1]:0");
 }
 
-TEST(formatting_answers_the_whole_length_and_cuts_as_snprintf) {
+TEST(formatting_returns_the_whole_length_and_truncates_as_snprintf) {
     char text[16] = "###############";
     assert_int_equal(anetFormatAddr(NULL, 0, loopback, 6379), 14);
     assert_int_equal(anetFormatAddr(text, 6, loopback, 6379), 14);
@@ -1848,7 +1849,7 @@ TEST(a_pipe_that_fails_on_its_way_closes_both_ends) {
     close(fds[1]);
 }
 
-TEST(a_fifo_is_told_from_anything_else) {
+TEST(a_fifo_is_distinguished_from_other_files) {
     char link[sizeof path + 8];
     int fd;
     snprintf(link, sizeof link, "%s.link", path);
@@ -1873,22 +1874,22 @@ int main(void) {
         T(the_names_have_the_values_that_hosts_know),
         T(every_failure_may_go_without_a_message),
         T(a_message_is_cut_to_err_len_bytes),
-        T(whichever_step_of_a_call_fails_it_tells_errno_and_leaks_nothing),
-        T(whichever_step_of_the_ipv6_server_fails_it_tells_errno_and_leaks_nothing),
+        T(whichever_step_of_a_call_fails_errno_is_set_and_nothing_leaks),
+        T(whichever_step_of_the_ipv6_server_fails_errno_is_set_and_nothing_leaks),
         T(a_message_names_the_step_that_failed),
         T(a_message_names_the_step_of_the_ipv6_server_that_failed),
-        T(every_fd_is_close_on_exec_from_birth),
+        T(every_fd_is_created_close_on_exec),
         T(a_connection_is_made_without_waiting),
         T(a_connection_is_made_over_ipv6_too),
         T(a_connection_under_way_is_a_success),
         T(a_connection_made_at_once_is_a_success),
         T(a_connecting_socket_has_reuseaddr),
-        T(a_refusal_is_told_at_once_or_by_anetGetError),
+        T(a_refusal_is_reported_at_once_or_by_anetGetError),
         T(an_address_that_fails_at_once_gives_way_to_the_next),
-        T(the_error_of_the_last_address_is_the_one_told),
+        T(the_error_of_the_last_address_is_reported),
         T(a_name_without_an_address_cannot_be_connected_to),
-        T(a_name_server_out_of_memory_is_told_as_enomem),
-        T(a_system_error_of_a_look_up_is_told_as_it_is),
+        T(a_look_up_without_memory_is_reported_as_ENOMEM),
+        T(a_system_error_of_a_look_up_is_reported_unchanged),
         T(a_port_out_of_range_is_an_error_and_not_truncated),
         T(the_highest_port_is_a_port),
         T(a_connection_comes_from_the_source_address),
@@ -1900,7 +1901,7 @@ int main(void) {
         T(each_address_of_the_source_is_tried),
         T(each_ipv6_address_of_the_source_is_tried),
         T(the_source_is_tried_with_each_destination),
-        T(the_error_without_the_source_is_the_one_told),
+        T(the_error_without_the_source_is_reported),
         T(a_literal_address_resolves_to_itself),
         T(a_link_local_address_resolves_to_itself_with_its_zone),
         T(a_zone_without_a_name_is_a_number),
@@ -1909,18 +1910,18 @@ int main(void) {
         T(a_name_resolves_to_its_first_address),
         T(ip_only_takes_no_name),
         T(the_preferred_family_is_asked_for_first),
-        T(the_other_family_is_taken_if_there_is_none_of_the_preferred),
+        T(the_other_family_is_used_if_there_is_none_of_the_preferred),
         T(both_preferences_are_none),
         T(a_name_without_an_address_does_not_resolve),
         T(a_name_with_an_address_of_no_known_family_does_not_resolve),
         T(an_address_that_does_not_fit_the_buffer_is_an_error),
-        T(a_server_listens_where_it_is_told_to),
+        T(a_server_listens_on_the_given_address),
         T(a_server_listens_on_the_port_it_is_given),
         T(null_and_star_are_any_ipv4_address),
         T(null_and_the_stars_are_any_ipv6_address),
         T(the_ipv6_star_is_no_ipv4_address),
         T(a_server_takes_no_address_of_the_other_family),
-        T(an_ipv6_server_listens_where_it_is_told_to),
+        T(an_ipv6_server_listens_on_the_given_address),
         T(both_families_can_share_a_port),
         T(a_port_in_use_is_an_error),
         T(an_address_of_another_machine_cannot_be_served),
@@ -1937,8 +1938,8 @@ int main(void) {
         T(an_empty_path_is_an_error),
         T(a_unix_path_that_does_not_fit_is_an_error_that_says_so),
         T(the_longest_unix_path_that_fits_is_served),
-        T(an_accepted_connection_is_non_blocking_and_its_peer_is_told),
-        T(an_ipv6_peer_is_told_too),
+        T(an_accepted_connection_is_non_blocking_and_its_peer_is_reported),
+        T(an_ipv6_peer_is_reported),
         T(ip_and_port_of_the_peer_need_not_be_asked_for),
         T(a_peer_address_that_does_not_fit_is_not_cut_and_not_overrun),
         T(nothing_to_accept_leaves_errno_as_accept_set_it),
@@ -1960,19 +1961,19 @@ int main(void) {
         T(keep_alive_at_an_interval_that_the_system_refuses_stays_off),
         T(keep_alive_that_fails_stays_off),
         T(a_socket_is_marked_where_the_system_can),
-        T(the_pending_error_of_a_socket_is_answered_once),
-        T(a_pending_error_that_cannot_be_asked_is_answered_by_why),
+        T(the_pending_error_of_a_socket_is_returned_once),
+        T(an_errno_is_returned_if_the_pending_error_cannot_be_read),
         T(both_ends_of_a_connection_have_an_address),
         T(both_ends_of_an_ipv6_connection_have_an_address),
-        T(a_link_local_address_keeps_its_zone_wherever_it_is_told),
+        T(a_link_local_address_keeps_its_zone_wherever_it_is_written),
         T(a_unix_socket_has_no_address_but_unixsocket),
         T(an_end_without_an_address_is_a_question_mark),
-        T(an_address_that_the_system_does_not_tell_is_a_question_mark),
+        T(an_address_that_the_system_does_not_report_is_a_question_mark),
         T(a_family_without_a_text_is_a_question_mark),
         T(an_address_is_never_cut_and_no_buffer_overrun),
         T(ip_and_port_of_an_end_need_not_be_asked_for),
         T(an_ip_with_a_colon_is_formatted_in_brackets),
-        T(formatting_answers_the_whole_length_and_cuts_as_snprintf),
+        T(formatting_returns_the_whole_length_and_truncates_as_snprintf),
         T(the_ends_of_an_fd_are_formatted),
         T(each_end_of_a_pipe_is_non_blocking_only_if_asked),
         T(both_ends_of_a_pipe_are_close_on_exec_asked_or_not),
@@ -1980,7 +1981,7 @@ int main(void) {
         T(a_pipe_takes_no_other_flag),
         T(a_pipe_with_one_fd_left_is_an_error),
         T(a_pipe_that_fails_on_its_way_closes_both_ends),
-        T(a_fifo_is_told_from_anything_else),
+        T(a_fifo_is_distinguished_from_other_files),
     };
     return cmocka_run_group_tests_name("anet", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* What only the event port backend can get wrong. It runs on the emulation, which tells what is
- * associated.
+/* Faults that only the event port backend can have. The tests run on the emulation, which reports
+ * the associations.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -23,14 +23,14 @@ static int setUpPort(void **state) {
     return setUpLoop(state);
 }
 
-/* Some releases answer a zero timeout that finds too little with ETIME. */
+/* Some releases return ETIME for a zero timeout without enough events. */
 static int setUpPortOfOtherRelease(void **state) {
     portEmulationReset();
     portEmulationZeroTimeoutIsEtime(true);
     return setUpLoop(state);
 }
 
-/* And some leave the count as it was when there is nothing. */
+/* Some do not change the count when there are no events. */
 static int setUpPortThatLeavesCount(void **state) {
     portEmulationReset();
     portEmulationZeroTimeoutIsEtime(true);
@@ -67,7 +67,7 @@ TEST(zero_timeouts_lose_nothing) {
     assert_int_equal(look(), 0);
 }
 
-/* Deletes fd's events from within its own handler. */
+/* Deletes the events of fd in its own handler. */
 static void onceOnly(aeEventLoop *el, int fd, void *name, int mask) {
     onEither(el, fd, name, mask);
     aeDeleteFileEvent(el, fd, BOTH);
@@ -158,7 +158,7 @@ TEST(fault_7_deleting_one_of_two_masks_in_the_handler_keeps_the_other) {
     assertJournal("A:w");
 }
 
-/* POLLHUP alone: no handler waits for it. The original runs none, and spins. */
+/* POLLHUP alone is no registered bit. The original calls no handler, and spins. */
 TEST(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler) {
     Pipe pipe = newPipe();
     add(pipe.out, AE_READABLE, onEither, "A");
@@ -167,7 +167,7 @@ TEST(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler) {
     assertJournal("A:rw");
 }
 
-/* The event was queued when there was a byte, and the byte has been read since. */
+/* The event was queued when there was a byte, which has been read since then. */
 TEST(a_condition_that_has_passed_is_not_reported) {
     Pipe pipe = newReadyPipe();
     add(pipe.out, AE_READABLE, onRead, "A");
@@ -237,7 +237,7 @@ TEST(a_full_port_refuses_with_EAGAIN_and_nothing_changes) {
     assert_int_equal(look(), 0);
 }
 
-/* While A's event is out, others take its place in the port. */
+/* After A's event is retrieved, other fds use its room in the port. */
 TEST(what_finds_the_port_full_is_served_all_the_same_and_associated_later) {
     int fd = newReadyPipe().out, other = newPipe().out;
     add(fd, AE_READABLE, onRead, "A");
@@ -255,7 +255,7 @@ TEST(what_finds_the_port_full_is_served_all_the_same_and_associated_later) {
     assertJournal("A.read A.read A.read");
 }
 
-/* How long the loop slept in an iteration. */
+/* Returns how long the loop slept in an iteration. */
 static int slept(void) {
     uint64_t before = clockNow();
     iterate();
@@ -280,10 +280,10 @@ TEST(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds) {
     aeSetDontWait(loop, 1);
     assert_int_equal(slept(), 0);
     assertJournal("A.read A.read early");
-    mendCalls();
+    stopFailures();
 }
 
-/* Registers fd once more, while it is out of the port. */
+/* Registers fd again, while it is not in the port. */
 static void onReadAgain(aeEventLoop *el, int fd, void *name, int mask) {
     onRead(el, fd, name, mask);
     add(fd, AE_READABLE, onReadAgain, name);
@@ -324,7 +324,7 @@ TEST(more_ready_fds_than_a_batch_are_all_served) {
 
 enum { MORE_THAN_A_BATCH = 520, BATCH = 512 };
 
-/* That many fds, of which a batch has been retrieved. Answers the ends to write to. */
+/* Registers `count` fds, and retrieves a batch. Returns the ends for writing. */
 static const Pipe *takeOutABatch(int *counts) {
     static Pipe pipes[MORE_THAN_A_BATCH];
     deleteLoop();
@@ -338,7 +338,7 @@ static const Pipe *takeOutABatch(int *counts) {
     return pipes;
 }
 
-TEST(a_batch_of_fds_that_find_the_port_full_keeps_nobody_in_it_from_being_served) {
+TEST(many_fds_that_find_the_port_full_do_not_keep_others_from_being_served) {
     static int counts[MORE_THAN_A_BATCH];
     if (roomForFds(2 * MORE_THAN_A_BATCH) < 2 * MORE_THAN_A_BATCH) SKIP("too few fds");
     const Pipe *pipes = takeOutABatch(counts);
@@ -347,7 +347,7 @@ TEST(a_batch_of_fds_that_find_the_port_full_keeps_nobody_in_it_from_being_served
     assert_int_equal(look(), MORE_THAN_A_BATCH);
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) takeByte(pipes[i].out);
     assert_int_equal(look(), 0);
-    mendCalls();
+    stopFailures();
     assert_int_equal(look(), 0);
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) sendByte(pipes[i].in);
     for (int round = 0; round < 4; round++) look();
@@ -372,7 +372,7 @@ TEST(without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_
     assert_int_equal(slept(), 10 * 1000);
     assert_int_equal(callsOf(WAIT), waits);
     assertJournal("A B");
-    mendCalls();
+    stopFailures();
     portEmulationLimit(0);
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) sendByte(pipes[i].in);
     for (int round = 0; round < 4; round++) look();
@@ -407,7 +407,7 @@ int main(void) {
         ON_ANY_RELEASE(what_is_associated_and_then_refused_is_reported_once),
         ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
         ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
-        ON_ANY_RELEASE(a_batch_of_fds_that_find_the_port_full_keeps_nobody_in_it_from_being_served),
+        ON_ANY_RELEASE(many_fds_that_find_the_port_full_do_not_keep_others_from_being_served),
         ON_ANY_RELEASE(
             without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_and_waited_for),
     };

@@ -1,5 +1,5 @@
-/* Pins the behaviour of tests/support/evport, on which the event port backend is tested. Each test
- * has a port and the two ends of a pipe and of a socket pair.
+/* Tests tests/support/evport, on which the event port backend is tested. Each test has a port and
+ * the two ends of a pipe and of a socket pair.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -65,7 +65,7 @@ static void *user(int number) {
     return (void *)(intptr_t)number;
 }
 
-/* 0, or the errno. */
+/* Returns 0 or the errno. */
 static int associate(int fd, int events) {
     return port_associate(port, PORT_SOURCE_FD, (uintptr_t)fd, events, user(fd)) == 0 ? 0 : errno;
 }
@@ -74,7 +74,7 @@ static int dissociate(int fd) {
     return port_dissociate(port, PORT_SOURCE_FD, (uintptr_t)fd) == 0 ? 0 : errno;
 }
 
-/* port_getn of up to max events, of which nget are waited for: 0, or the errno. */
+/* Calls port_getn for up to max events, and waits for nget of them. Returns 0 or the errno. */
 static int getn(unsigned max, unsigned wanted, time_t seconds, long nanoseconds) {
     struct timespec timeout = {seconds, nanoseconds};
     nget = wanted;
@@ -83,7 +83,7 @@ static int getn(unsigned max, unsigned wanted, time_t seconds, long nanoseconds)
 
 enum { FOR_EVER = -1 };
 
-/* What is there now. */
+/* The events that are queued now. */
 static unsigned retrieveAll(void) {
     assert_int_equal(getn(64, 1, 0, 0), 0);
     return nget;
@@ -593,7 +593,8 @@ static void a_timeout_is_never_cut_short(void **state) {
 
 static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **state) {
     (void)state;
-    long long shortest = INT64_MAX; /* A busy machine spoils some of them, not a thousand. */
+    long long shortest =
+        INT64_MAX; /* On a busy machine some of them may fail, but not a thousand. */
     for (int i = 0; i < 1000 && shortest >= 1000000; i++) {
         long long start = monotonicNanoseconds();
         assert_int_equal(getn(64, 1, 0, 10000), ETIME);
@@ -627,7 +628,7 @@ static void doNothing(int signal) {
 static void a_signal_ends_a_wait_with_EINTR_and_all_as_before(void **state) {
     (void)state;
     struct sigaction action = {.sa_handler = doNothing, .sa_flags = SA_RESTART};
-    sigaction(SIGALRM, &action, NULL); /* Stays: a late signal may come at the end. */
+    sigaction(SIGALRM, &action, NULL); /* Not restored: a late signal may arrive at the end. */
     struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
     associate(writeEnd, POLLOUT);
     setitimer(ITIMER_REAL, &soon, NULL);

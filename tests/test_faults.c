@@ -1,6 +1,6 @@
-/* What happens when memory runs out and system calls fail: each at its first, second, third...
- * occurrence, until the scenario runs clean. After each failure nothing may have changed or leaked,
- * and the loop must still work.
+/* Failures of allocations and system calls: each at its first, second, third... occurrence, until
+ * the scenario has no failure. After each failure nothing may have changed or leaked, and the loop
+ * must still work.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -20,7 +20,7 @@ static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
     assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
 }
 
-/* A fresh fd and a fresh timer are served, whatever else there is. */
+/* A new fd and a new timer are served, whichever others there are. */
 static void assertLoopWorks(aeEventLoop *el) {
     int files = 0, timers = 0;
     Pipe ready = newReadyPipe();
@@ -59,7 +59,7 @@ TEST(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM) {
         assert_int_equal(liveBlocks(), blocks);
         assert_int_equal(openFds(), fds);
     } while (true);
-    mendCalls();
+    stopFailures();
     assert_true(n > 2);
     assert_non_null(loop);
     assertLoopWorks(loop);
@@ -88,7 +88,7 @@ TEST(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing) {
         errno = 0;
         result = aeCreateFileEvent(loop, high, AE_READABLE, onRead, "high");
         if (!hasFailed()) break;
-        mendCalls();
+        stopFailures();
         assert_int_equal(result, AE_ERR);
         assert_int_equal(errno, ENOMEM);
         assert_int_equal(liveBlocks(), blocks);
@@ -108,7 +108,7 @@ TEST(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing) {
     assert_int_equal(strlen(takeJournal()), strlen("A.read high.read"));
 }
 
-/* The kernel has forgotten the fd, which takes a second call to find out and mend. */
+/* The kernel does not know the fd: a second call adds it. */
 TEST(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing) {
     int fd = newPipe().out;
     add(fd, AE_READABLE, neverFile, "former");
@@ -140,14 +140,14 @@ TEST(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing) {
                 assert_int_equal(id, created);
                 break;
             }
-            mendCalls();
+            stopFailures();
             failures++;
             assert_int_equal(id, AE_ERR);
             assert_int_equal(errno, ENOMEM);
             assert_memory_equal(&before, loop, sizeof(before));
         }
     }
-    mendCalls();
+    stopFailures();
     assert_true(failures > 3);
     advanceClock(1000000);
     assert_int_equal(look(), created);
@@ -164,15 +164,15 @@ static bool failsToCreate(int n, int attempts) {
     return true;
 }
 
-/* Where the loop keeps what it has allocated before the failure, the next attempt uses it. That is
- * most of all where it grows by more than one level at once. */
+/* If the loop keeps memory that it has allocated before the failure, the next attempt uses it. This
+ * happens mostly when it grows by more than one level at once. */
 TEST(attempts_to_create_a_timer_that_go_on_failing_do_not_go_on_taking_memory) {
     for (int created = 0; created <= 64 * 64 * 64; created++) {
         for (int n = 1; n <= 3 && failsToCreate(n, 5); n++) {
             int blocks = liveBlocks();
             if (failsToCreate(n, 5)) assert_int_equal(liveBlocks(), blocks);
         }
-        mendCalls();
+        stopFailures();
         while (loop->timeEventNextId <= created) failsToCreate(0, 1);
     }
 }
@@ -188,7 +188,7 @@ TEST(a_timer_that_replaces_a_deleted_one_needs_no_memory) {
         failNth(MEMORY, 1, 0);
         assert_true(aeCreateTimeEvent(loop, 10, countTime, &fired, NULL) != AE_ERR);
         assert_false(hasFailed());
-        mendCalls();
+        stopFailures();
     }
 }
 
@@ -220,12 +220,12 @@ TEST(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing) {
             assert_int_equal(result, AE_OK);
             break;
         }
-        mendCalls();
+        stopFailures();
         assert_int_equal(result, AE_ERR);
         assert_int_equal(errno, ENOMEM);
         assert_memory_equal(&before, loop, sizeof(before));
     }
-    mendCalls();
+    stopFailures();
     assert_int_equal(look(), 1);
     assertJournal("A.read");
 }
@@ -245,7 +245,8 @@ static int createInHandler(aeEventLoop *el, long long id, void *count) {
     return el->timeEventNextId < 200 ? 1 : AE_NOMORE;
 }
 
-/* Answers whether the call succeeded. If it did not, then with this errno and for a reason. */
+/* Returns whether the call succeeded. If not, it must have this errno, and a call must have failed.
+ */
 static bool succeeded(bool success, int error) {
     if (success) return true;
     assert_int_equal(errno, error);
@@ -253,7 +254,7 @@ static bool succeeded(bool success, int error) {
     return false;
 }
 
-/* A bit of everything, with one failure on the way. What fails is left out and the life goes on. */
+/* Does a little of everything, with one failure. A step that fails is skipped. */
 static void live(CallKind kind, int nth, int error) {
     int blocks = liveBlocks(), fds = openFds(), count = 0;
     lifeFinalized = 0;
@@ -289,17 +290,17 @@ static void live(CallKind kind, int nth, int error) {
         for (long long id = 0; id < 50; id += 2) aeDeleteTimeEvent(loop, id);
         for (int i = 0; i < 5; i++) iterate();
         bool failed = hasFailed();
-        if (failed) mendCalls();
+        if (failed) stopFailures();
         if (failed) assertLoopWorks(loop);
         deleteLoop();
         assert_int_equal(lifeFinalized, 0); /* each that was created was finalized */
     }
     shut(a.in), shut(a.out), shut(b.in), shut(b.out), shut(high), shut(socket);
     assert_int_equal(liveBlocks(), blocks);
-    assert_in_range(openFds(), fds, fds + 1); /* the far end of the socket stays */
+    assert_in_range(openFds(), fds, fds + 1); /* the other end of the socket stays open */
 }
 
-/* Lives once for each occurrence of this kind of call. Answers how many there were. */
+/* Runs this once for each occurrence of this kind of call. Returns how many there were. */
 static int liveThroughEach(CallKind kind, int error) {
     for (int n = 1; n < MOST_TRIES; n++) {
         live(kind, n, error);
@@ -362,7 +363,7 @@ static void after(aeEventLoop *el) {
 TEST(EINTR_ends_the_wait_with_no_events) {
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
-    assert_int_equal(look(), 2); /* `fired` holds these two now */
+    assert_int_equal(look(), 2); /* now `fired` has these two */
     takeJournal();
     aeSetAfterSleepProc(loop, after);
     failNth(WAIT, 1, EINTR);
@@ -390,8 +391,8 @@ TEST(no_timer_fires_early_after_EINTR) {
     assertJournal("A");
 }
 
-/* 1 ms and 1 us before the deadline of a timer, with an epoll_pwait2 that fails like this, or that
- * ae.c was compiled without. */
+/* 1 ms and 1 us before the deadline of a timer, if epoll_pwait2 fails with this errno, or ae.c was
+ * compiled without it. */
 static void waitRoughly(int error) {
     if (!backendIs("epoll")) SKIP("only epoll counts in milliseconds");
     aeCreateTimeEvent(loop, 10, onTime, "A", NULL);
@@ -402,14 +403,14 @@ static void waitRoughly(int error) {
     assertJournal("A");
     assert_int_equal(lastTimeout(), 2000);
     assert_int_equal(callsOf(WAIT), 1);
-    mendCalls();
+    stopFailures();
 
     forgetCalls();
     aeCreateTimeEvent(loop, 10, onTime, "A", NULL);
     advanceClock(9999);
     assert_int_equal(iterate(), 1);
     assert_int_equal(lastTimeout(), 1000);
-    assert_int_equal(callsOf(PRECISE_WAIT), 0); /* once refused, it is not asked again */
+    assert_int_equal(callsOf(PRECISE_WAIT), 0); /* it is not called again after a refusal */
     aeCreateTimeEvent(loop, 10, onTime, "A", NULL);
     assert_int_equal(iterate(), 1);
     assert_int_equal(lastTimeout(), 10000);
@@ -448,14 +449,14 @@ TEST(without_epoll_pwait2_the_longest_wait_still_fits) {
 
 static char lastWords[1024];
 
-/* In a child process: one iteration of a loop with a ready fd and a timer. */
+/* Runs in a child process: one iteration of a loop with a ready fd and a timer. */
 static void dieIfItFails(CallKind kind, int error, int flags) {
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     signal(SIGABRT, writeCounts);
     alarm(30);
-    loop = aeCreateEventLoop(SETSIZE); /* no kqueue outlives a fork */
-    Pipe unregistered = newPipe();     /* closed: none of the loop's business */
+    loop = aeCreateEventLoop(SETSIZE); /* a child has no kqueue */
+    Pipe unregistered = newPipe();     /* closed: the loop must not use it */
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
     aeCreateTimeEvent(loop, 10, neverTime, NULL, NULL);
     shut(unregistered.out);
@@ -466,7 +467,7 @@ static void dieIfItFails(CallKind kind, int error, int flags) {
     _exit(served == 1 ? 0 : 1);
 }
 
-/* Answers how the child ended, with what it said on stderr in lastWords. */
+/* Returns the child's wait status, and its output on stderr in lastWords. */
 static int dieOf(CallKind kind, int error, int flags) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -500,7 +501,7 @@ static void assertDiesOf(CallKind kind, int error, int flags, const char *call) 
     assert_non_null(strstr(lastWords, strerror(error)));
     char *end = strchr(lastWords, '\n');
     assert_non_null(end);
-    if (strncmp(end + 1, "qemu: ", 6) != 0) /* which has a word to say of a signal, too */
+    if (strncmp(end + 1, "qemu: ", 6) != 0) /* which also prints a message after a signal */
         assert_int_equal(end[1], '\0');
 }
 
@@ -520,7 +521,7 @@ TEST(a_poll_that_goes_on_failing_with_EBADF_aborts_and_does_not_spin) {
     assertDiesOf(WAIT, EBADF, AE_FILE_EVENTS, waitCall());
 }
 
-TEST(a_true_error_of_a_precise_poll_is_told_by_the_other_one) {
+TEST(a_true_error_of_a_precise_poll_is_reported_by_the_other_one) {
     if (!backendIs("epoll")) SKIP("this backend has no epoll_pwait2");
     assertDiesOf(WAIT, EINVAL, AE_ALL_EVENTS, "epoll_wait");
 }
@@ -561,7 +562,7 @@ int main(void) {
         FROZEN(without_epoll_pwait2_the_longest_wait_still_fits),
         WITHOUT_LOOP(a_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_and_reason),
         WITHOUT_LOOP(a_poll_that_goes_on_failing_with_EBADF_aborts_and_does_not_spin),
-        WITHOUT_LOOP(a_true_error_of_a_precise_poll_is_told_by_the_other_one),
+        WITHOUT_LOOP(a_true_error_of_a_precise_poll_is_reported_by_the_other_one),
         WITHOUT_LOOP(a_poll_that_works_does_not_abort_and_says_nothing),
     };
     return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* The contract of file events: what is registered is reported, in order, and nothing else is. The
- * tests named fault_N hold that a fault of the original loop is absent here.
+/* The contract of file events: registered events are reported, in order, and no others. The tests
+ * named fault_N show that libae does not have a fault of the original loop.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -59,7 +59,7 @@ TEST(the_order_of_registration_does_not_matter) {
     assertJournal("A.read A.write");
 }
 
-TEST(registering_a_bit_anew_replaces_its_handler) {
+TEST(registering_a_bit_again_replaces_its_handler) {
     int fd = newReadyPipe().out;
     add(fd, AE_READABLE, neverFile, "A");
     add(fd, AE_READABLE, onRead, "B");
@@ -233,7 +233,7 @@ TEST(a_barrier_for_an_fd_out_of_range_is_refused_for_its_range) {
     assertRefused(SETSIZE, AE_BARRIER, ERANGE);
 }
 
-static int lateFds[3]; /* unknown, registered, past the slots */
+static int lateFds[3]; /* unknown, registered, beyond the slots */
 
 static void registerAtTheEnd(aeEventLoop *el, void *name) {
     onFinalize(el, name);
@@ -509,7 +509,7 @@ TEST(a_hang_up_reaches_a_write_handler) {
     assertJournal("A:rw");
 }
 
-TEST(select_does_not_tell_a_write_handler_of_a_hang_up) {
+TEST(select_does_not_report_a_hang_up_to_a_write_handler) {
     if (!backendIs("select")) SKIP("the others do");
     Pipe dead = newPipe();
     add(dead.out, AE_WRITABLE, neverFile, NULL);
@@ -531,7 +531,7 @@ TEST(an_error_reaches_a_write_handler) {
     assertJournal("A.write");
 }
 
-/* A kqueue refuses it, and NetBSD's does so with another errno. */
+/* kqueue refuses it, NetBSD's with another errno. */
 TEST(a_pipe_whose_reader_is_gone_is_writable_or_refused) {
     Pipe dead = newPipe();
     shut(dead.out);
@@ -968,7 +968,7 @@ TEST(a_hook_may_resize_the_loop) {
 
 /// Fault 1: stale events //////////////////////////////////////////////////////////////////////////
 
-/* Two fds are ready in one batch. The handler that comes first puts the other's number to new use.
+/* Two fds are ready in one batch. The first handler closes the other fd and uses its number again.
  */
 static struct {
     int fds[2];
@@ -1114,13 +1114,13 @@ TEST(fault_2_the_reused_fd_may_have_other_events_than_before) {
     assertJournal("new.write");
 }
 
-TEST(fault_2_the_former_events_do_not_come_back_with_the_number) {
+TEST(fault_2_the_previous_events_do_not_return_with_the_number) {
     if (!backendIs("epoll") && !backendIs("select")) SKIP("the kernel cannot tell");
     Pipe old = newPipe(), other = newPipe();
     add(old.out, AE_READABLE, neverFile, NULL);
     add(other.out, AE_READABLE, neverFile, NULL);
     shut(old.out);
-    look(); /* select learns of it here */
+    look(); /* select notices it here */
     int fd;
     newReadySocket(&fd);
     replaceFd(old.out, fd);
@@ -1130,7 +1130,7 @@ TEST(fault_2_the_former_events_do_not_come_back_with_the_number) {
     assertJournal("new.write");
 }
 
-TEST(fault_2_an_fd_closed_and_deleted_while_a_copy_lives_can_be_registered_again) {
+TEST(fault_2_an_fd_closed_and_deleted_while_a_copy_is_open_can_be_registered_again) {
     Pipe ready = newReadyPipe();
     int copy = newCopy(ready.out, 0), fd = ready.out;
     add(fd, AE_READABLE, neverFile, NULL);
@@ -1152,7 +1152,7 @@ TEST(fault_2_a_revived_fd_that_the_kernel_refuses_changes_nothing) {
     shut(fd);
     aeDeleteFileEvent(loop, fd, AE_READABLE);
     replaceFd(fd, copy);
-    failNth(CHANGE, backendIs("epoll") ? 2 : 1, ENOMEM); /* the kernel still knows it: EEXIST */
+    failNth(CHANGE, backendIs("epoll") ? 2 : 1, ENOMEM); /* the kernel still has it: EEXIST */
     int result = aeCreateFileEvent(loop, fd, AE_READABLE, neverFile, NULL);
     if (!hasFailed()) SKIP("this backend does not tell the kernel of single changes");
     assert_int_equal(result, AE_ERR);
@@ -1163,7 +1163,8 @@ TEST(fault_2_a_revived_fd_that_the_kernel_refuses_changes_nothing) {
     assertJournal("A.read");
 }
 
-/* Where the kernel knows numbers only, nobody can tell that it is another file. */
+/* If the kernel identifies files only by number, the backend cannot notice that it is another file.
+ */
 TEST(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_known) {
     bool knowsFiles = backendIs("epoll") || backendIs("kqueue");
     Pipe old = newReadyPipe(), other = newReadyPipe();
@@ -1201,7 +1202,7 @@ TEST(fault_2_a_number_reused_within_the_batch_without_deletion_works) {
     prepareReuse(fresh.out, AE_READABLE);
     reuse.deletes = false;
     look();
-    takeJournal(); /* whether the old readiness was delivered to it is not promised */
+    takeJournal(); /* the old event may or may not be delivered to it */
     assert_int_equal(look(), 1);
     assertJournal("new:r");
 }
@@ -1486,15 +1487,15 @@ TEST(fault_12_more_ready_fds_than_a_batch_holds_are_all_served) {
 
 /// Fault 13: files that outlive their numbers /////////////////////////////////////////////////////
 
-/* epoll knows files, not numbers: it goes on reporting a closed fd while a copy of its file lives.
- * With the other kernels there is nothing to report, and the same must hold. */
+/* epoll identifies files, not numbers: it continues to report a closed fd while a copy of its file
+ * is open. The other kernels report nothing, and must pass the same tests. */
 
-/* The backend of the manual waits by poll(2). */
+/* The backend in the manual waits by poll(2). */
 static int waitsMade(void) {
     return callsOf(backendIs("mine") ? POLL : WAIT);
 }
 
-/* Registers fd, and closes it while a copy lives. Returns the copy. */
+/* Registers fd, and closes it while a copy is open. Returns the copy. */
 static int closeCopied(int fd, int mask, void *name) {
     add(fd, mask, onEither, name);
     int copy = newCopy(fd, 0);
@@ -1502,7 +1503,7 @@ static int closeCopied(int fd, int mask, void *name) {
     return copy;
 }
 
-TEST(fault_13_a_closed_file_that_lives_on_wakes_the_loop_no_more_once_it_was_deleted) {
+TEST(fault_13_a_closed_file_with_a_copy_does_not_wake_the_loop_after_its_deletion) {
     freezeClock();
     Pipe ready = newReadyPipe();
     closeCopied(ready.out, AE_READABLE, "old");
@@ -1514,7 +1515,7 @@ TEST(fault_13_a_closed_file_that_lives_on_wakes_the_loop_no_more_once_it_was_del
     assert_in_range(waitsMade(), 3, 4);
 }
 
-TEST(fault_13_a_closed_file_that_lives_on_does_not_reach_the_next_owner_of_its_number) {
+TEST(fault_13_a_closed_file_with_a_copy_does_not_reach_the_next_registration_of_its_number) {
     Pipe old = newReadyPipe(), fresh = newPipe();
     closeCopied(old.out, AE_READABLE, "old");
     replaceFd(old.out, fresh.out);
@@ -1526,7 +1527,7 @@ TEST(fault_13_a_closed_file_that_lives_on_does_not_reach_the_next_owner_of_its_n
     assertJournal("new.read");
 }
 
-TEST(fault_13_a_closed_file_that_lives_on_does_not_reach_a_later_owner_of_its_number) {
+TEST(fault_13_a_closed_file_with_a_copy_does_not_reach_a_later_registration_of_its_number) {
     Pipe old = newReadyPipe(), fresh = newPipe();
     closeCopied(old.out, AE_READABLE, "old");
     aeDeleteFileEvent(loop, old.out, AE_READABLE);
@@ -1538,7 +1539,7 @@ TEST(fault_13_a_closed_file_that_lives_on_does_not_reach_a_later_owner_of_its_nu
     assertJournal("new.read");
 }
 
-TEST(fault_13_a_deleted_bit_of_a_closed_file_that_lives_on_wakes_the_loop_no_more) {
+TEST(fault_13_a_deleted_bit_of_a_closed_file_with_a_copy_does_not_wake_the_loop) {
     freezeClock();
     int fds[2];
     newSocketPair(fds);
@@ -1553,7 +1554,7 @@ TEST(fault_13_a_deleted_bit_of_a_closed_file_that_lives_on_wakes_the_loop_no_mor
     assert_true(waitsMade() <= 4);
 }
 
-TEST(fault_13_until_it_is_deleted_a_closed_file_that_lives_on_is_the_old_registrations) {
+TEST(fault_13_until_its_deletion_a_closed_file_with_a_copy_belongs_to_the_old_registration) {
     Pipe ready = newReadyPipe();
     closeCopied(ready.out, AE_READABLE, "old");
     int served = look();
@@ -1565,8 +1566,8 @@ TEST(fault_13_until_it_is_deleted_a_closed_file_that_lives_on_is_the_old_registr
     assert_int_equal(look(), 0);
 }
 
-/* Whose numbers are all registered again, and of which more are ready than a batch holds. */
-TEST(fault_13_many_closed_files_that_live_on_cost_one_new_set_and_reach_nobody) {
+/* All their numbers are registered again, and more of them are ready than a batch has room for. */
+TEST(fault_13_many_closed_files_with_copies_cost_one_new_set_and_reach_no_handler) {
     enum { SLOTS = 900 };
     if (roomForFds(SLOTS + 8) < SLOTS + 8) SKIP("the limit of fds is too low");
     Pipe former = newReadyPipe(), latter = newReadyPipe();
@@ -1596,7 +1597,7 @@ TEST(fault_13_many_closed_files_that_live_on_cost_one_new_set_and_reach_nobody) 
     assert_true(least >= 2);
 }
 
-TEST(fault_13_a_close_before_deletion_costs_no_new_set_unless_the_file_lives_on) {
+TEST(fault_13_a_close_before_deletion_costs_no_new_set_unless_the_file_has_a_copy) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
     for (int round = 0; round < 3; round++) {
@@ -1611,7 +1612,7 @@ TEST(fault_13_a_close_before_deletion_costs_no_new_set_unless_the_file_lives_on)
     assertJournal("A.read A.read A.read");
 }
 
-/* Makes fd 0 the end of a pipe, and gives it back. */
+/* Makes fd 0 the end of a pipe, and returns the pipe. */
 static struct { int standardInput, in; } fdZero;
 
 static void takeFdZero(void) {
@@ -1642,7 +1643,7 @@ static void haunt(void) {
     add(haunted.quiet.out, AE_READABLE, onEither, "quiet");
     add(haunted.write, AE_WRITABLE, onEither, "write");
     add(haunted.both[0], BOTH | AE_BARRIER, onEither, "both");
-    /* Closed, and used again by a file that nobody registers. */
+    /* Closed, and its number used again by a file that is not registered. */
     haunted.closed = newPipe().out;
     add(haunted.closed, AE_READABLE, neverFile, NULL);
     shut(haunted.closed);
@@ -1652,7 +1653,7 @@ static void haunt(void) {
     aeDeleteFileEvent(loop, haunted.ghost, AE_READABLE);
 }
 
-/* All but the ghost are served as they are registered. */
+/* All except the ghost are served as registered. */
 static void assertNobodyIsLost(void) {
     takeJournal();
     assert_int_equal(look(), 2);
@@ -1672,13 +1673,13 @@ static void assertNobodyIsLost(void) {
     assert_int_equal(aeGetFileEvents(loop, haunted.both[0]), BOTH | AE_BARRIER);
 }
 
-TEST(fault_13_nobody_is_lost_with_a_closed_file_that_lives_on) {
+TEST(fault_13_no_registration_is_lost_with_a_closed_file_with_a_copy) {
     haunt();
     look();
     assertNobodyIsLost();
 }
 
-TEST(fault_13_fd_0_is_not_lost_with_a_closed_file_that_lives_on) {
+TEST(fault_13_fd_0_is_not_lost_with_a_closed_file_with_a_copy) {
     takeFdZero();
     add(STDIN_FILENO, AE_READABLE, onRead, "A");
     add(STDIN_FILENO, AE_BARRIER, onRead, "A");
@@ -1715,7 +1716,7 @@ TEST(fault_13_a_new_set_that_fails_half_way_leaves_the_old_one) {
             failNth(CHANGE, nth, errors[i]);
             look();
             bool failed = hasFailed();
-            mendCalls();
+            stopFailures();
             assert_int_equal(openFds(), fds);
             assertNobodyIsLost();
             if (!failed) break;
@@ -1724,7 +1725,7 @@ TEST(fault_13_a_new_set_that_fails_half_way_leaves_the_old_one) {
     }
 }
 
-/* How many polls there are within so many milliseconds, with nothing to do. */
+/* Returns how many polls there are in this many milliseconds, with no events. */
 static int pollsIn(int milliseconds) {
     forgetCalls();
     uint64_t end = clockNow() + (uint64_t)milliseconds * 1000;
@@ -1757,7 +1758,7 @@ TEST(fault_13_without_a_new_set_the_loop_does_not_spin) {
     iterate();
     assert_int_equal(clockNow(), before);
     aeSetDontWait(loop, 0);
-    mendCalls();
+    stopFailures();
     advanceClock(2000000);
     fired += iterate();
     assert_int_equal(fired, 1);
@@ -1812,7 +1813,7 @@ TEST(fault_13_a_new_set_is_tried_again_after_10_milliseconds) {
     advanceClock(1);
     look();
     assert_int_equal(callsOf(CREATE), 2);
-    mendCalls();
+    stopFailures();
     advanceClock(10000);
     look();
     for (int round = 0; round < 20; round++) look();
@@ -1831,11 +1832,11 @@ TEST(fault_13_a_new_set_has_the_number_of_the_old_one_and_is_close_on_exec) {
     assert_int_equal(openFds(), fds);
 }
 
-/* In a forked child, which has the parent's loop: 0 if all is well. */
+/* Runs in a forked child, which has the parent's loop. Returns 0 on success. */
 static int liveInTheChild(void) {
     closeCopied(haunted.read.out, AE_READABLE, "ghost");
     aeDeleteFileEvent(loop, haunted.read.out, AE_READABLE);
-    look(); /* makes a set of its own */
+    look(); /* creates its own set */
     takeJournal();
     if (look() != 1 || strcmp(takeJournal(), "write:w") != 0) return 1;
     aeDeleteFileEvent(loop, haunted.write, AE_WRITABLE);
@@ -1921,8 +1922,8 @@ TEST(fault_14_the_write_handler_is_served_though_the_read_handler_pauses_and_res
     }
 }
 
-/* Pauses and resumes an fd that is ready, before that one is served: of two fds that are ready, the
- * one with the lower number, which was registered first, is served first. */
+/* Pauses and resumes a ready fd before it is served: of two fds that are ready, the one with the
+ * lower number, which was registered first, is served first. */
 static int resumer, resumed, resumedMask;
 
 static void resume(aeEventLoop *el, int fd, void *name, int mask) {
@@ -1932,8 +1933,8 @@ static void resume(aeEventLoop *el, int fd, void *name, int mask) {
     assert_int_equal(aeCreateFileEvent(el, resumed, resumedMask, onEither, "B"), AE_OK);
 }
 
-/* To be called before the fd is made that is to be resumed. The first time that this happens, the
- * fd would not be asked for. */
+/* Called before the fd that is resumed is created. The first time that an fd is resumed in a loop,
+ * it is not polled. */
 static void prepareResumer(void) {
     loop->hasPaused = 1;
     resumer = newReadyPipe().out;
@@ -2038,7 +2039,7 @@ int main(void) {
         WITH_LOOP(registering_adds_bits_to_what_the_fd_has),
         WITH_LOOP(each_bit_sets_its_own_handler),
         WITH_LOOP(the_order_of_registration_does_not_matter),
-        WITH_LOOP(registering_a_bit_anew_replaces_its_handler),
+        WITH_LOOP(registering_a_bit_again_replaces_its_handler),
         WITH_LOOP(the_latest_registration_sets_the_one_client_data_of_the_fd),
         WITH_LOOP(an_fd_at_or_past_setsize_is_refused_with_ERANGE),
         WITH_LOOP(no_slots_are_made_for_a_number_that_is_not_open),
@@ -2077,7 +2078,7 @@ int main(void) {
         WITH_LOOP(what_is_still_writable_is_reported_again),
         WITH_LOOP(a_hang_up_is_reported_to_a_read_handler_as_both),
         WITH_LOOP(a_hang_up_reaches_a_write_handler),
-        WITH_LOOP(select_does_not_tell_a_write_handler_of_a_hang_up),
+        WITH_LOOP(select_does_not_report_a_hang_up_to_a_write_handler),
         WITH_LOOP(an_error_reaches_a_write_handler),
         WITH_LOOP(a_pipe_whose_reader_is_gone_is_writable_or_refused),
         WITH_LOOP(an_error_reaches_a_read_handler),
@@ -2124,8 +2125,8 @@ int main(void) {
         WITH_LOOP(fault_1_many_batches_later_events_are_still_delivered),
         WITH_LOOP(fault_2_an_fd_closed_without_deletion_and_reused_works),
         WITH_LOOP(fault_2_the_reused_fd_may_have_other_events_than_before),
-        WITH_LOOP(fault_2_the_former_events_do_not_come_back_with_the_number),
-        WITH_LOOP(fault_2_an_fd_closed_and_deleted_while_a_copy_lives_can_be_registered_again),
+        WITH_LOOP(fault_2_the_previous_events_do_not_return_with_the_number),
+        WITH_LOOP(fault_2_an_fd_closed_and_deleted_while_a_copy_is_open_can_be_registered_again),
         WITH_LOOP(fault_2_a_revived_fd_that_the_kernel_refuses_changes_nothing),
         WITH_LOOP(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_known),
         WITH_LOOP(fault_2_deleting_an_fd_that_was_closed_is_fine),
@@ -2150,16 +2151,18 @@ int main(void) {
         WITH_LOOP(fault_8_calls_may_nest_deeply),
         WITH_LOOP(fault_12_the_kernel_is_asked_for_a_bounded_batch),
         WITH_LOOP(fault_12_more_ready_fds_than_a_batch_holds_are_all_served),
-        WITH_LOOP(fault_13_a_closed_file_that_lives_on_wakes_the_loop_no_more_once_it_was_deleted),
-        WITH_LOOP(fault_13_a_closed_file_that_lives_on_does_not_reach_the_next_owner_of_its_number),
-        WITH_LOOP(fault_13_a_closed_file_that_lives_on_does_not_reach_a_later_owner_of_its_number),
-        WITH_LOOP(fault_13_a_deleted_bit_of_a_closed_file_that_lives_on_wakes_the_loop_no_more),
+        WITH_LOOP(fault_13_a_closed_file_with_a_copy_does_not_wake_the_loop_after_its_deletion),
         WITH_LOOP(
-            fault_13_until_it_is_deleted_a_closed_file_that_lives_on_is_the_old_registrations),
-        WITH_LOOP(fault_13_many_closed_files_that_live_on_cost_one_new_set_and_reach_nobody),
-        WITH_LOOP(fault_13_a_close_before_deletion_costs_no_new_set_unless_the_file_lives_on),
-        WITH_LOOP(fault_13_nobody_is_lost_with_a_closed_file_that_lives_on),
-        WITH_LOOP(fault_13_fd_0_is_not_lost_with_a_closed_file_that_lives_on),
+            fault_13_a_closed_file_with_a_copy_does_not_reach_the_next_registration_of_its_number),
+        WITH_LOOP(
+            fault_13_a_closed_file_with_a_copy_does_not_reach_a_later_registration_of_its_number),
+        WITH_LOOP(fault_13_a_deleted_bit_of_a_closed_file_with_a_copy_does_not_wake_the_loop),
+        WITH_LOOP(
+            fault_13_until_its_deletion_a_closed_file_with_a_copy_belongs_to_the_old_registration),
+        WITH_LOOP(fault_13_many_closed_files_with_copies_cost_one_new_set_and_reach_no_handler),
+        WITH_LOOP(fault_13_a_close_before_deletion_costs_no_new_set_unless_the_file_has_a_copy),
+        WITH_LOOP(fault_13_no_registration_is_lost_with_a_closed_file_with_a_copy),
+        WITH_LOOP(fault_13_fd_0_is_not_lost_with_a_closed_file_with_a_copy),
         WITH_LOOP(fault_13_without_an_fd_for_a_new_set_the_others_are_served_from_the_old_one),
         WITH_LOOP(fault_13_a_new_set_that_fails_half_way_leaves_the_old_one),
         WITH_LOOP(fault_13_without_a_new_set_the_loop_does_not_spin),

@@ -1,4 +1,5 @@
-/* What only the kqueue backend can get wrong. It runs on the emulation, which tells what is armed.
+/* Faults that only the kqueue backend can have. The tests run on the emulation, which reports the
+ * knotes.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -78,7 +79,7 @@ TEST(events_of_an_fd_find_together_in_any_order) {
     }
 }
 
-/* 300 fds with 600 events do not fit a batch: an fd may be split between two of them. */
+/* 300 fds with 600 events do not fit into a batch: the events of an fd may be in two batches. */
 TEST(events_split_between_two_batches_are_served_once_each) {
     int fds[300], counts[300] = {0};
     if (roomForFds(700) < 700) SKIP("too few fds");
@@ -100,7 +101,7 @@ TEST(end_of_file_on_one_filter_is_reported_as_both) {
     assertJournal("A:rw");
 }
 
-/* A socket that is ready both ways, with a filter for `mask`. */
+/* A socket that is readable and writable, with a filter for `mask`. */
 static void addReady(int mask) {
     int fd;
     newReadySocket(&fd);
@@ -139,7 +140,7 @@ TEST(the_end_of_output_is_reported_to_the_writer_as_both) {
     assertPretended(EVFILT_WRITE, EV_EOF, 0, "A:rw");
 }
 
-/* Each side has a filter that reports for it; here the other one has nothing to report. */
+/* Each side has its own filter; here the other one reports nothing. */
 TEST(the_end_of_one_side_is_not_reported_for_the_other_that_has_a_filter) {
     Pipe quiet = newPipe();
     int fds[2];
@@ -204,7 +205,7 @@ TEST(a_refused_second_filter_leaves_an_earlier_first_one) {
     assertJournal("A:r");
 }
 
-/* The original stops at ENOENT for the read filter, leaves the write filter armed, and spins. */
+/* The original stops at ENOENT for the read filter, keeps the write filter, and spins. */
 TEST(fault_7_deleting_both_masks_of_an_fd_that_has_one_leaves_no_filter_armed) {
     int fd;
     newReadySocket(&fd);
@@ -227,7 +228,7 @@ TEST(deleting_one_mask_disarms_one_filter) {
     assertJournal("A:w");
 }
 
-/* Closed behind the loop's back, its number used again by another socket. */
+/* Closed without deletion, and its number used again by another socket. */
 TEST(a_reused_number_does_not_get_the_filters_and_handlers_of_the_closed_fd) {
     int fd, other;
     newReadySocket(&fd);
@@ -298,7 +299,7 @@ static int pollTheParentsLoop(void) {
     return 0;
 }
 
-TEST(fault_15_a_forked_child_that_polls_is_told_to_make_a_loop_of_its_own) {
+TEST(fault_15_a_forked_child_that_polls_ends_with_a_message) {
     char words[512];
     assert_int_equal(pipe(lastWords), 0);
     add(newReadyPipe().out, AE_READABLE, neverFile, NULL);
@@ -355,7 +356,7 @@ int main(void) {
         WITH_KQUEUE(a_refusal_on_a_reused_number_changes_nothing),
         WITH_KQUEUE(fault_15_deleting_the_loop_in_a_forked_child_closes_no_file),
         WITH_KQUEUE(fault_15_deleting_the_loop_in_a_forked_child_disturbs_no_new_loop),
-        WITH_KQUEUE(fault_15_a_forked_child_that_polls_is_told_to_make_a_loop_of_its_own),
+        WITH_KQUEUE(fault_15_a_forked_child_that_polls_ends_with_a_message),
         WITH_KQUEUE(timeouts_reach_the_kernel_to_the_microsecond),
         WITH_KQUEUE(a_signal_ends_the_wait_without_events),
     };

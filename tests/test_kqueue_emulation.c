@@ -1,6 +1,5 @@
-/* Pins the behaviour of tests/support/kqueue, on which the kqueue backend is tested. Each test has
- * a queue and the two ends of a pipe and of a socket pair. Also built with
- * -DKQUEUE_EMULATION_NETBSD.
+/* Tests tests/support/kqueue, on which the kqueue backend is tested. Each test has a queue and the
+ * two ends of a pipe and of a socket pair. Also built with -DKQUEUE_EMULATION_NETBSD.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -71,7 +70,7 @@ static int tearDown(void **state) {
     return 0;
 }
 
-/* One change without looking at events: 0, or the errno. */
+/* Makes one change without retrieving events. Returns 0 or the errno. */
 static int change(int fd, short filter, int flags) {
     struct kevent event;
     EV_SET(&event, fd, filter, flags, 0, 0, USER(fd));
@@ -268,7 +267,7 @@ static void several_changes_in_one_call_are_made_before_it_waits(void **state) {
 
 static void a_failed_change_is_told_in_the_eventlist_and_the_others_are_made(void **state) {
     (void)state;
-    add(writeEnd, EVFILT_WRITE); /* Pending, but not drained by a call that tells of errors. */
+    add(writeEnd, EVFILT_WRITE); /* Pending, but not retrieved by a call that reports errors. */
     struct kevent changes[3];
     EV_SET(&changes[0], here, EVFILT_READ, EV_DELETE, 0, 0, USER(7));
     EV_SET(&changes[1], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(here));
@@ -446,7 +445,7 @@ static void closeSomething(int signal) {
 static void a_signal_handler_may_close_at_any_moment(void **state) {
     (void)state;
     struct sigaction action = {.sa_handler = closeSomething};
-    sigaction(SIGALRM, &action, NULL); /* Stays: a late signal may come at the end. */
+    sigaction(SIGALRM, &action, NULL); /* Not restored: a late signal may arrive at the end. */
     struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &often, NULL);
     add(writeEnd, EVFILT_WRITE);
@@ -507,7 +506,7 @@ static void EV_CLEAR_reports_only_news(void **state) {
     put(there, "x");
     assert_int_equal(poll64(), 2);
     assert_int_equal(poll64(), 0);
-    put(there, "x"); /* News for reading, though the first byte was not read. */
+    put(there, "x"); /* A change for reading, though the first byte was not read. */
     assert_int_equal(poll64(), 1);
     assertEvent(&got[0], here, EVFILT_READ);
     assert_int_equal(poll64(), 0);
@@ -830,7 +829,8 @@ static void a_timeout_is_never_cut_short(void **state) {
 static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **state) {
     (void)state;
     struct timespec timeout = {0, 10000};
-    long long shortest = INT64_MAX; /* A busy machine spoils some of them, not a thousand. */
+    long long shortest =
+        INT64_MAX; /* On a busy machine some of them may fail, but not a thousand. */
     for (int i = 0; i < 1000 && shortest >= 1000000; i++) {
         long long start = nanoseconds();
         assert_int_equal(kevent(kq, NULL, 0, got, 64, &timeout), 0);
@@ -863,10 +863,10 @@ static void doNothing(int signal) {
     (void)signal;
 }
 
-/* Adds a read knote in a call that then waits, in vain, for a signal. */
+/* Adds a read knote in a call that then waits until a signal. */
 static void assertSignalEndsWait(int fd) {
     struct sigaction action = {.sa_handler = doNothing, .sa_flags = SA_RESTART};
-    sigaction(SIGALRM, &action, NULL); /* Stays: a late signal may come at the end. */
+    sigaction(SIGALRM, &action, NULL); /* Not restored: a late signal may arrive at the end. */
     struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
     struct kevent event;
     EV_SET(&event, fd, EVFILT_READ, EV_ADD, 0, 0, USER(fd));

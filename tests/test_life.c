@@ -1,11 +1,12 @@
-/* The life of a server, over anet and ae together, lived again and again with one thing going wrong
- * each time: each allocation and each system call that ae, the backend and anet make, at its first,
- * second, third... occurrence, with each errno that it can give. After each, the server has let go
- * of everything it had, and lives the same life on the same loop without a flaw.
+/* A server that uses anet and ae runs from start to end, again and again, with one failure in each
+ * run: each allocation and each system call of ae, the backend and anet fails at its first, second,
+ * third... occurrence, with each errno that it can have. After each run the server must have
+ * released everything, and must run on the same loop without a failure.
  *
- * A life: a TCP server and a Unix server are opened, clients connect and send a message, which the
- * servers echo; every connection has an idle timer, a tick reads and writes a pipe and resizes the
- * loop. What fails is given up (the listener, the connection, the client), the rest goes on.
+ * A run, here called a life: a TCP server and a Unix server are opened, clients connect and send a
+ * message, which the servers echo; every connection has an idle timer; a tick reads and writes a
+ * pipe and resizes the loop. A part that fails (listener, connection, client) is closed; the others
+ * continue.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -32,7 +33,7 @@ enum {
     MESSAGE = 1500,
     HOUR_MS = 3600 * 1000,
     TICKS = 8,
-    PATIENCE = 60, /* seconds that a life may take; only one that hangs does */
+    PATIENCE = 60, /* seconds; only a life that hangs takes so long */
     MOST_TRIES = 10000
 };
 
@@ -41,21 +42,22 @@ enum {
 typedef struct Connection {
     int fd;
     long long idle;
-    size_t start, end; /* what is still to be written */
+    size_t start, end; /* the bytes that are not written yet */
     char buffer[512];
     struct Connection *next;
 } Connection;
 
 typedef struct {
-    int fd; /* -1 when it is over */
+    int fd; /* -1 after its end */
     size_t sent, got;
 } Client;
 
 static struct {
-    int tcp, local, pipe[2]; /* -1 if it could not be had */
+    int tcp, local, pipe[2]; /* -1 if it could not be opened */
     Connection *connections;
     Client clients[CLIENTS];
-    int served, ticks, timers; /* clients with the whole echo; timers to be finalized */
+    int served, ticks,
+        timers; /* clients with the whole echo; timers without their finalizer call */
     long long tick;
     bool flawless;
 } life;
@@ -63,11 +65,11 @@ static struct {
 static char directory[32], path[64], message[MESSAGE];
 static char loopback[] = "127.0.0.1";
 
-/* The errno that a failing call has to tell; 0 where several may come. */
+/* The errno that a failing call must report; 0 if several are possible. */
 static int promised;
 
-/* Hands on whether a call succeeded. One that did not failed because it was made to, and says so.
- */
+/* Returns whether a call succeeded. If not, an injected failure must be the reason, and errno must
+ * be that failure's. */
 static bool well(bool success) {
     if (success) return true;
     int told = errno;
@@ -77,7 +79,7 @@ static bool well(bool success) {
     return false;
 }
 
-/* A connection was lost: by a failure, here or at its other end, or to the clock. */
+/* A connection was lost: by a failure at either end, or by a timeout. */
 static void noteLoss(void) {
     assert_true(hasFailed() || !life.flawless);
     life.flawless = false;
@@ -101,7 +103,7 @@ static bool watch(int fd, int mask, aeFileProc *proc, void *clientData) {
     return done;
 }
 
-/* Resets a connection: thousands of lives a minute would leave no free port if each waited. */
+/* Resets a connection: with thousands of lives per minute, ports in TIME_WAIT would use up all. */
 static void giveUp(int *fd) {
     const struct linger none = {1, 0};
     if (*fd == -1) return;
@@ -138,7 +140,7 @@ static void onReadable(aeEventLoop *el, int fd, void *clientData, int mask) {
     if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0 || aeDeleteTimeEvent(el, connection->idle) == AE_ERR ||
         (connection->idle = newTimer(HOUR_MS, onIdle, connection)) == AE_ERR) {
-        if (got == -1 && errno != ECONNRESET) noteLoss(); /* a reset is how clients end */
+        if (got == -1 && errno != ECONNRESET) noteLoss(); /* clients end with a reset */
         hangUp(connection);
         return;
     }
@@ -173,7 +175,7 @@ static void onNewcomer(aeEventLoop *el, int fd, void *clientData, int mask) {
     int peer =
         clientData ? anetTcpAccept(NULL, fd, ip, sizeof(ip), &port) : anetUnixAccept(NULL, fd);
     if (peer == ANET_ERR && errno != EAGAIN) well(false);
-    if (peer == ANET_ERR) return; /* who has not been accepted is announced again */
+    if (peer == ANET_ERR) return; /* a connection that was not accepted is reported again */
     if (clientData) assert_string_equal(ip, loopback);
     char text[64];
     (void)well(anetEnableTcpNoDelay(NULL, peer) == ANET_OK || !clientData);
@@ -189,7 +191,7 @@ static void onNewcomer(aeEventLoop *el, int fd, void *clientData, int mask) {
         hangUp(connection);
 }
 
-/* Opens what a listener needs, or gives it up: -1. */
+/* Opens everything that a listener needs, or returns -1. */
 static int openListener(int fd, void *isTcp) {
     if (!well(fd != ANET_ERR)) return -1;
     if (!well(anetNonBlock(NULL, fd) == ANET_OK) || !watch(fd, AE_READABLE, onNewcomer, isTcp))
@@ -313,7 +315,7 @@ static void begin(void) {
                                       : isTcp        ? connectToTcp(i == 1)
                                                      : connectLocally());
     }
-    /* Enough for the timers to need more memory than they begin with. */
+    /* Enough timers to need more memory than at first. */
     for (int i = 0; i < 100; i++) {
         long long id = newTimer(HOUR_MS + i, neverTime, NULL);
         if (id != AE_ERR) assert_int_equal(aeDeleteTimeEvent(loop, id), AE_OK);
@@ -333,7 +335,7 @@ static void closeAll(void) {
     (void)unlink(path);
 }
 
-/* Lives once on `loop`. Answers whether nothing at all went wrong. */
+/* Runs one life on `loop`. Returns whether it had no failure. */
 static bool live(void) {
     int fds = openFds();
     time_t start = time(NULL);
@@ -355,16 +357,16 @@ static bool live(void) {
     return life.flawless;
 }
 
-/* Lives without a fault on the loop that has seen one. */
+/* Runs a life without a failure on the loop that has had one. */
 static void liveWell(void) {
-    mendCalls();
+    stopFailures();
     promised = 0;
     assert_true(live());
 }
 
 /// With faults ////////////////////////////////////////////////////////////////////////////////////
 
-/* Lives once for each call of this kind, which fails. Answers how many there were. */
+/* Runs one life for each call of this kind, which fails. Returns how many there were. */
 static int liveThroughEach(CallKind kind, int error, int told) {
     for (int n = 1; n < MOST_TRIES; n++) {
         int blocks = liveBlocks(), fds = openFds();
@@ -376,7 +378,7 @@ static int liveThroughEach(CallKind kind, int error, int told) {
         else
             assert_int_equal(openFds(), fds);
         bool struck = hasFailed();
-        mendCalls();
+        stopFailures();
         if (!loop) loop = aeCreateEventLoop(SETSIZE);
         assert_non_null(loop);
         liveWell();
@@ -389,7 +391,7 @@ static int liveThroughEach(CallKind kind, int error, int told) {
     return 0;
 }
 
-/* With each of these errnos, 0 at the end. Answers how many calls there were. */
+/* The same with each of these errnos; 0 ends the list. Returns how many calls there were. */
 static int liveThroughAll(CallKind kind, const int *errors) {
     int count = 0;
     for (; *errors; errors++) count = liveThroughEach(kind, *errors, *errors);
@@ -415,7 +417,7 @@ TEST(the_kernel_may_refuse_the_loop) {
     assert_int_equal(LIVE_THROUGH(CREATE, EMFILE, ENFILE, ENOMEM), !backendIs("select"));
 }
 
-/* Those that the calls behind a change can give, whatever the fd is. */
+/* The errnos that a change can have for any fd. */
 TEST(the_kernel_may_refuse_any_change) {
     if (backendIs("epoll")) LIVE_THROUGH(CHANGE, ENOMEM, ENOSPC, EPERM, EINVAL, ELOOP, EBADF);
     if (backendIs("kqueue")) LIVE_THROUGH(CHANGE, ENOMEM, EACCES, EINVAL, EINTR, EBADF);
@@ -498,7 +500,7 @@ TEST(transfers_may_be_as_short_as_a_byte) {
     }
 }
 
-/* A wait that is interrupted is an iteration without events, so every other one goes through. */
+/* An interrupted wait is an iteration without events, so only every second wait is interrupted. */
 static void interruptNext(aeEventLoop *el) {
     static bool again;
     (void)el;
@@ -533,7 +535,7 @@ static void onSignal(int signal) {
     signalsSeen = signalsSeen + 1;
 }
 
-/* As fast as they are taken: the next comes when the last has been seen. */
+/* Sends the next signal when the previous one was handled. */
 static void *sendSignals(void *unused) {
     while (!stormIsOver) {
         sig_atomic_t seen = signalsSeen;
@@ -562,7 +564,7 @@ TEST(signals_may_come_at_any_moment) {
     liveWell();
 }
 
-/* By so many years at each wait, on and on; then all is as before. */
+/* Moves the clock by this many years at each wait; then everything must be as before. */
 static void jumpBy(long long years) {
     const long long year = 365LL * 86400;
     long long now = 1000 * year;

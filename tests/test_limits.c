@@ -1,5 +1,5 @@
-/* Where the arrays end: on a machine with so small a size_t and so small a uint32_t that they do
- * (NARROW_SYSTEM in tests/support/seams.h).
+/* The limits of the arrays, on a machine with a small size_t and a small uint32_t (NARROW_SYSTEM in
+ * tests/support/interpose.h).
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -51,7 +51,7 @@ TEST(timers_beyond_what_a_slot_can_number_are_ENOMEM_and_change_nothing) {
         break;
     }
     assert_true(created > 64);
-    assert_true(created <= 2000 / 8); /* an eighth of the largest number there is */
+    assert_true(created <= 2000 / 8); /* an eighth of the largest number */
     assert_int_equal(aeDeleteTimeEvent(loop, 0), AE_OK);
     assert_int_equal(aeCreateTimeEvent(loop, 10, countTime, &fired, NULL), created);
     advanceClock(10000);

@@ -1,6 +1,6 @@
 /* The contract of the loop itself: the interface to the byte, one iteration, running and stopping,
- * and what stands beside it. The tests named fault_N hold that a fault of the original loop is
- * absent here.
+ * aeWait, threads and processes. The tests named fault_N show that libae does not have a fault of
+ * the original loop.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -26,7 +26,7 @@ _Static_assert(AE_DONT_WAIT == 4 && AE_CALL_BEFORE_SLEEP == 8 && AE_CALL_AFTER_S
                "flags");
 _Static_assert(AE_NOMORE == -1 && AE_DELETED_EVENT_ID == -1, "timers");
 
-/* The preprocessor has to know them, too. */
+/* They must also be known to the preprocessor. */
 #if AE_ALL_EVENTS != 3 || AE_ERR != -1 || AE_NOMORE != -1 || AE_BARRIER != 4
 #error "a value is no constant of the preprocessor"
 #endif
@@ -256,7 +256,7 @@ TEST(fault_11_the_loops_own_fds_are_close_on_exec) {
     }
 }
 
-TEST(fault_11_epolls_fd_is_close_on_exec_from_birth) {
+TEST(fault_11_epolls_fd_is_created_close_on_exec) {
     if (!backendIs("epoll")) SKIP("others may have to ask twice");
     forgetCalls();
     loop = aeCreateEventLoop(SETSIZE);
@@ -319,7 +319,7 @@ TEST(hooks_run_only_when_the_flags_say_so) {
     assertJournal("before after A.read");
 }
 
-TEST(hooks_may_be_missing_or_taken_away) {
+TEST(hooks_may_be_missing_or_removed) {
     addFile(newReadyPipe().out, AE_READABLE, onRead, "A");
     assert_int_equal(aeProcessEvents(loop, AE_FILE_EVENTS | HOOKS), 1);
     setHooks();
@@ -393,7 +393,7 @@ TEST(timers_do_not_fire_without_TIME_EVENTS) {
     assertJournal("A.read");
 }
 
-TEST(the_answer_counts_fds_and_timers) {
+TEST(the_return_value_counts_fds_and_timers) {
     int fd;
     newReadySocket(&fd);
     addFile(fd, AE_READABLE, onRead, "A");
@@ -434,7 +434,7 @@ TEST(with_timers_the_wait_is_until_the_nearest) {
     assertJournal("A");
 }
 
-TEST(aeSetDontWait_holds_until_it_is_taken_back) {
+TEST(aeSetDontWait_holds_until_it_is_called_with_0) {
     addFile(newPipe().out, AE_READABLE, neverFile, NULL);
     addTimer(10, onTimeIn10, "A");
     aeSetDontWait(loop, 1);
@@ -571,7 +571,7 @@ static void ignoreSignal(int number) {
     (void)number;
 }
 
-/* Signals the main thread again and again until it has left its wait. */
+/* Sends signals to the main thread until it has left its wait. */
 static void *disturb(void *unused) {
     while (!isBack) {
         pthread_kill(mainThread, SIGUSR1);
@@ -733,8 +733,8 @@ TEST(aeStop_may_be_called_from_another_thread) {
 
 /// Threads ////////////////////////////////////////////////////////////////////////////////////////
 
-/* A loop of its own: a byte goes around in a pipe, next to some timers. No assertions of cmocka
- * here, they belong to the main thread. */
+/* A thread's own loop: a byte is passed through a pipe again and again, with some timers. It makes
+ * no assertions of cmocka: these belong to the main thread. */
 typedef struct {
     int ends[2];
     int bytes, timers, finalized;
@@ -819,7 +819,7 @@ enum { BOTH = AE_READABLE | AE_WRITABLE };
 
 static int usualInput = -1;
 
-/* Lets fd 0 be one end of a socket pair. Returns the other end. */
+/* Makes fd 0 one end of a socket pair. Returns the other end. */
 static int takeInput(void) {
     int fds[2];
     newSocketPair(fds);
@@ -829,7 +829,7 @@ static int takeInput(void) {
     return fds[1];
 }
 
-/* The one that the program had, also after a test that closed it, or that failed half-way. */
+/* Restores the program's fd 0, also after a test that has closed it or failed. */
 static int giveInputBack(void **state) {
     if (usualInput != -1) assert_int_equal(dup2(usualInput, STDIN_FILENO), STDIN_FILENO);
     usualInput = -1;
@@ -915,7 +915,7 @@ TEST(aeWait_waits_for_fd_0) {
 
 /// aeWait /////////////////////////////////////////////////////////////////////////////////////////
 
-TEST(aeWait_answers_the_ready_mask) {
+TEST(aeWait_returns_the_ready_mask) {
     Pipe ready = newReadyPipe(), empty = newPipe();
     int socket;
     newReadySocket(&socket);
@@ -926,7 +926,7 @@ TEST(aeWait_answers_the_ready_mask) {
     assert_int_equal(aeWait(socket, AE_WRITABLE, 1000), AE_WRITABLE);
 }
 
-TEST(aeWait_answers_0_when_the_time_is_out) {
+TEST(aeWait_returns_0_after_a_timeout) {
     Pipe quiet = newPipe();
     fill(quiet.in);
     assert_int_equal(aeWait(newPipe().out, AE_READABLE, 0), 0);
@@ -958,7 +958,7 @@ TEST(aeWait_counts_hang_up_as_writable) {
     assert_int_equal(aeWait(dead.out, AE_WRITABLE, 1000), AE_WRITABLE);
 }
 
-TEST(aeWait_answers_readable_where_poll_does_not_tell_of_the_hang_up) {
+TEST(aeWait_returns_readable_if_poll_does_not_report_the_hang_up) {
     Pipe dead = newPipe();
     shut(dead.in);
     hideHangUps();
@@ -980,7 +980,7 @@ TEST(aeWait_counts_an_error_as_writable_though_asked_to_read) {
     assert_int_equal(aeWait(dead.in, AE_READABLE, 1000) & AE_WRITABLE, AE_WRITABLE);
 }
 
-TEST(aeWait_answers_minus_1_on_error) {
+TEST(aeWait_returns_minus_1_on_error) {
     int fd = newPipe().out;
     shut(fd);
     errno = 0;
@@ -1015,8 +1015,8 @@ TEST(fault_9_aeWait_waits_without_limit_for_negative_times) {
 
 /// Everything at once /////////////////////////////////////////////////////////////////////////////
 
-/* A handler that does anything to any event, the one that is running included, and runs nested
- * iterations: nothing may crash or be lost. The sanitizers watch. */
+/* A handler that makes random calls for any event, including its own, and runs nested iterations:
+ * nothing may crash or be lost. The sanitizers check it. */
 static int chaosFds[12], chaosDepth;
 static long long chaosFinalized, chaosCreated;
 
@@ -1111,12 +1111,12 @@ int main(void) {
         FROZEN(deleting_no_loop_does_nothing),
         FROZEN(fault_5_a_setsize_below_1_is_EINVAL),
         WITHOUT_LOOP(fault_11_the_loops_own_fds_are_close_on_exec),
-        WITHOUT_LOOP(fault_11_epolls_fd_is_close_on_exec_from_birth),
+        WITHOUT_LOOP(fault_11_epolls_fd_is_created_close_on_exec),
         FROZEN(with_neither_files_nor_timers_nothing_is_done),
         FROZEN(the_steps_come_in_order),
         FROZEN(the_poll_is_between_the_hooks),
         FROZEN(hooks_run_only_when_the_flags_say_so),
-        FROZEN(hooks_may_be_missing_or_taken_away),
+        FROZEN(hooks_may_be_missing_or_removed),
         FROZEN(the_hooks_stand_in_the_loops_fields),
         FROZEN(without_fds_files_alone_are_not_polled),
         FROZEN(without_fds_and_without_waiting_there_is_no_poll_but_timers_fire),
@@ -1125,11 +1125,11 @@ int main(void) {
         FROZEN(without_fds_aeSetDontWait_makes_the_sleep_a_poll),
         FROZEN(fds_are_polled_but_not_dispatched_without_FILE_EVENTS),
         FROZEN(timers_do_not_fire_without_TIME_EVENTS),
-        FROZEN(the_answer_counts_fds_and_timers),
+        FROZEN(the_return_value_counts_fds_and_timers),
         FROZEN(with_DONT_WAIT_the_wait_is_zero),
         FROZEN(files_alone_are_waited_for_without_limit),
         FROZEN(with_timers_the_wait_is_until_the_nearest),
-        FROZEN(aeSetDontWait_holds_until_it_is_taken_back),
+        FROZEN(aeSetDontWait_holds_until_it_is_called_with_0),
         FROZEN(the_before_sleep_hook_can_forbid_the_wait_of_this_very_iteration),
         FROZEN(the_before_sleep_hook_can_allow_the_wait_of_this_very_iteration),
         FROZEN(a_timer_created_in_the_before_sleep_hook_bounds_the_wait),
@@ -1158,14 +1158,14 @@ int main(void) {
         WITH_INPUT(fd_0_closed_under_the_loop_does_not_disturb_the_others),
         WITH_INPUT(fd_0_closed_is_refused_with_EBADF),
         WITH_INPUT(aeWait_waits_for_fd_0),
-        FROZEN(aeWait_answers_the_ready_mask),
-        FROZEN(aeWait_answers_0_when_the_time_is_out),
+        FROZEN(aeWait_returns_the_ready_mask),
+        FROZEN(aeWait_returns_0_after_a_timeout),
         FROZEN(aeWait_does_not_look_for_what_was_not_asked),
         FROZEN(aeWait_counts_hang_up_as_writable),
-        FROZEN(aeWait_answers_readable_where_poll_does_not_tell_of_the_hang_up),
+        FROZEN(aeWait_returns_readable_if_poll_does_not_report_the_hang_up),
         FROZEN(aeWait_counts_an_error_as_writable),
         FROZEN(aeWait_counts_an_error_as_writable_though_asked_to_read),
-        FROZEN(aeWait_answers_minus_1_on_error),
+        FROZEN(aeWait_returns_minus_1_on_error),
         FROZEN(fault_9_aeWait_clamps_to_what_poll_can_take),
         FROZEN(fault_9_aeWait_waits_without_limit_for_negative_times),
         FROZEN(handlers_may_do_anything_to_any_event),

@@ -109,7 +109,7 @@ static int processOnce(void) {
     return aeProcessEvents(loop, AE_TIME_EVENTS | AE_DONT_WAIT);
 }
 
-/* What a pass does between two handlers is the cost of one timer. Some fire twice. */
+/* The steps of a pass between two handlers are the cost of one timer. Some timers fire twice. */
 static int fire(aeEventLoop *el, long long id, void *isAgain) {
     (void)el;
     end(FIRING);
@@ -177,7 +177,7 @@ static void fireAll(int expected) {
     for (int left = 3; left > 0; left--) {
         advanceClock((MANY + 1) * 1000LL);
         served += processOnce();
-        end(PROCESSING); /* what comes after the last handler */
+        end(PROCESSING); /* the steps after the last handler */
     }
     assert_int_equal(served, fired);
     assert_true(fired >= expected);

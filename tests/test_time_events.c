@@ -1,6 +1,6 @@
-/* The contract of time events: each fires when it is due, never before, never once it was deleted,
+/* The contract of time events: each fires when it is due, never before, never after it was deleted,
  * and is finalized once. Nearly all tests run on a frozen clock, so they are exact. The tests named
- * fault_N hold that a fault of the original loop is absent here.
+ * fault_N show that libae does not have a fault of the original loop.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -50,7 +50,7 @@ TEST(each_loop_counts_its_own_ids) {
     aeDeleteEventLoop(other);
 }
 
-TEST(ids_that_have_the_lower_half_in_common_are_told_apart) {
+TEST(ids_with_the_same_lower_half_are_distinguished) {
     const long long high = 1LL << 32;
     assert_int_equal(add(1000, onTime, "low"), 0);
     assert_int_equal(aeDeleteTimeEvent(loop, high), AE_ERR);
@@ -146,7 +146,7 @@ TEST(a_timer_fires_at_its_deadline_and_not_a_microsecond_before) {
     assert_int_equal(look(), 0);
 }
 
-TEST(a_timer_fires_once_when_its_handler_answers_AE_NOMORE) {
+TEST(a_timer_fires_once_when_its_handler_returns_AE_NOMORE) {
     int count = 0;
     add(1, countTime, &count);
     for (int i = 0; i < 5; i++) {
@@ -243,7 +243,7 @@ TEST(a_timer_is_never_early_by_the_real_clock) {
     fireByTheRealClock();
 }
 
-TEST(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_taken_off) {
+TEST(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_subtracted) {
     deleteLoop();
     setTimerSlack(50000);
     loop = aeCreateEventLoop(SETSIZE);
@@ -289,7 +289,7 @@ TEST(the_wait_lasts_exactly_until_the_nearest_timer) {
     }
 }
 
-/* The timer slack: with epoll_pwait2, the loop asks for a wait that is shorter by so much. */
+/* The timer slack: with epoll_pwait2, the loop shortens a wait by it. */
 
 static long long asked[8];
 static int waitCount;
@@ -298,7 +298,7 @@ static void noteWait(long long microseconds) {
     asked[waitCount++ % 8] = microseconds;
 }
 
-/* The kernel does as it mostly does: lets the wait last longer by the slack. */
+/* As usual, the kernel ends the wait later by the slack. */
 static void noteLateWait(long long microseconds) {
     noteWait(microseconds);
     advanceClock(50);
@@ -314,8 +314,8 @@ static void addWithSlack(int nanoseconds, int milliseconds, void (*watcher)(long
     watchWaits(watcher);
 }
 
-/* For a timer the loop asks for a first wait, and for another of `rest` unless that is 0; both end
- * as soon as they may. */
+/* For a timer the loop makes a first wait, and another of `rest` unless that is 0; both end as
+ * early as possible. */
 static void assertAsks(int nanoseconds, int milliseconds, long long first, long long rest) {
     addWithSlack(nanoseconds, milliseconds, noteWait);
     uint64_t before = clockNow();
@@ -366,11 +366,11 @@ TEST(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second) {
     assertAsks(50000, 3600000, 3599900000, 100000);
 }
 
-TEST(less_timer_slack_than_usual_is_taken_off) {
+TEST(less_timer_slack_than_usual_is_subtracted) {
     assertAsks(20999, 10, 9980, 20);
 }
 
-TEST(a_thousandth_is_taken_off_though_the_timer_slack_is_a_nanosecond) {
+TEST(a_thousandth_is_subtracted_though_the_timer_slack_is_a_nanosecond) {
     assertAsks(1, 10, 9990, 10);
 }
 
@@ -397,7 +397,7 @@ TEST(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events) {
     assertJournal("A");
 }
 
-TEST(a_refusal_in_the_rest_of_a_wait_does_not_make_it_begin_anew) {
+TEST(a_refusal_in_the_rest_of_a_wait_does_not_restart_the_wait) {
     addWithSlack(50000, 10, noteWait);
     uint64_t before = clockNow();
     failNth(PRECISE_WAIT, 2, ENOSYS);
@@ -615,7 +615,7 @@ TEST(a_file_handler_that_deletes_a_due_timer_cancels_it) {
 
 /// Repeating //////////////////////////////////////////////////////////////////////////////////////
 
-TEST(the_handlers_answer_is_the_time_to_the_next_firing) {
+TEST(the_handlers_return_value_is_the_time_to_the_next_firing) {
     add(1, onTimeIn10, "A");
     for (int i = 0; i < 4; i++) {
         assert_int_equal(iterate(), 1);
@@ -648,7 +648,7 @@ TEST(a_repeating_timer_keeps_its_id) {
     assert_int_equal(look(), 0);
 }
 
-TEST(answer_0_means_again_in_the_next_iteration) {
+TEST(returning_0_means_again_in_the_next_iteration) {
     add(0, onTimeAtOnce, "A");
     for (int i = 0; i < 3; i++) {
         assert_int_equal(iterate(), 1);
@@ -663,7 +663,7 @@ static int workAtOnce(aeEventLoop *el, long long id, void *name) {
     return 0;
 }
 
-TEST(answer_0_never_fires_twice_in_a_pass_though_time_goes_by) {
+TEST(returning_0_never_fires_twice_in_a_pass_though_time_passes) {
     add(0, workAtOnce, "A");
     add(0, workAtOnce, "A");
     assert_int_equal(look(), 2);
@@ -689,8 +689,8 @@ TEST(a_timer_due_again_by_the_end_of_the_pass_waits_for_the_next) {
 
 /// Many passes in one microsecond /////////////////////////////////////////////////////////////////
 
-/* The loop tells 512 passes in a microsecond apart. A pass reads the clock, which takes longer than
- * a 512th of a microsecond, so that only a clock that stands still shows what comes after them. */
+/* The loop distinguishes 512 passes in a microsecond. A pass reads the clock, which takes longer
+ * than a 512th of a microsecond, so only a frozen clock shows what happens after them. */
 enum { TOLD_APART = 512 };
 
 static int countAtOnce(aeEventLoop *el, long long id, void *count) {
@@ -699,7 +699,7 @@ static int countAtOnce(aeEventLoop *el, long long id, void *count) {
     return 0;
 }
 
-/* Fires a timer that is due at once again in each of so many passes. */
+/* Fires a timer that returns 0 in each of this many passes. */
 static void passWith(int *count, int passes) {
     *count = 0;
     for (int i = 0; i < passes; i++) {
@@ -708,13 +708,13 @@ static void passWith(int *count, int passes) {
     }
 }
 
-TEST(answer_0_fires_once_in_each_of_512_passes_in_a_microsecond) {
+TEST(returning_0_fires_once_in_each_of_512_passes_in_a_microsecond) {
     int count;
     add(0, countAtOnce, &count);
     passWith(&count, TOLD_APART);
 }
 
-TEST(answer_0_waits_for_the_next_microsecond_after_512_passes_in_one) {
+TEST(returning_0_waits_for_the_next_microsecond_after_512_passes_in_one) {
     int count;
     add(0, countAtOnce, &count);
     for (int i = 0; i < 3; i++) {
@@ -800,7 +800,7 @@ static int answerThat(aeEventLoop *el, long long id, void *name) {
     return answer;
 }
 
-TEST(negative_answers_other_than_AE_NOMORE_count_as_0) {
+TEST(negative_return_values_other_than_AE_NOMORE_count_as_0) {
     static const int answers[] = {-2, -3, -1000, INT_MIN};
     for (int i = 0; i < 4; i++) {
         answer = answers[i];
@@ -813,7 +813,7 @@ TEST(negative_answers_other_than_AE_NOMORE_count_as_0) {
     }
 }
 
-TEST(the_longest_answer_is_kept_to_the_microsecond) {
+TEST(the_longest_return_value_is_kept_to_the_microsecond) {
     answer = INT_MAX;
     add(0, answerThat, "A");
     look();
@@ -903,7 +903,7 @@ TEST(a_timer_created_and_deleted_in_one_handler_is_only_finalized) {
 
 /// Deleting ///////////////////////////////////////////////////////////////////////////////////////
 
-TEST(deleting_answers_AE_OK_once) {
+TEST(deleting_returns_AE_OK_once) {
     long long id = add(10, neverTime, NULL);
     assert_int_equal(aeDeleteTimeEvent(loop, id), AE_OK);
     assert_int_equal(aeDeleteTimeEvent(loop, id), AE_ERR);
@@ -911,7 +911,7 @@ TEST(deleting_answers_AE_OK_once) {
     assert_int_equal(aeDeleteTimeEvent(loop, id), AE_ERR);
 }
 
-TEST(deleting_an_unknown_id_answers_AE_ERR) {
+TEST(deleting_an_unknown_id_returns_AE_ERR) {
     add(10, onTime, "A");
     static const long long ids[] = {1,  2,         -1,        AE_DELETED_EVENT_ID, -2,
                                     64, 1LL << 32, 1LL << 62, LLONG_MAX,           LLONG_MIN};
@@ -920,12 +920,12 @@ TEST(deleting_an_unknown_id_answers_AE_ERR) {
     assertJournal("A");
 }
 
-TEST(deleting_in_a_fresh_loop_answers_AE_ERR) {
+TEST(deleting_in_a_new_loop_returns_AE_ERR) {
     assert_int_equal(aeDeleteTimeEvent(loop, 0), AE_ERR);
     assert_int_equal(aeDeleteTimeEvent(loop, -1), AE_ERR);
 }
 
-TEST(deleting_a_timer_that_has_fired_answers_AE_ERR) {
+TEST(deleting_a_timer_that_has_fired_returns_AE_ERR) {
     long long id = addWithFinalizer(0, onTime, "A");
     look();
     assert_int_equal(aeDeleteTimeEvent(loop, id), AE_ERR);
@@ -1005,7 +1005,7 @@ static int deleteItself(aeEventLoop *el, long long id, void *name) {
     return answer;
 }
 
-TEST(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_answers) {
+TEST(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_returns) {
     static const int answers[] = {AE_NOMORE, 0, 1, -5, INT_MAX};
     for (int i = 0; i < 5; i++) {
         answer = answers[i];
@@ -1307,7 +1307,7 @@ TEST(timeEventHead_is_NULL_exactly_when_no_timer_exists) {
     assert_null(loop->timeEventHead);
 }
 
-TEST(timeEventHead_tells_what_the_timer_created_last_was_created_with) {
+TEST(timeEventHead_describes_the_timer_created_last) {
     static char names[3][2] = {"A", "B", "C"};
     const long long delays[] = {10, 0, 5};
     for (int i = 0; i < 3; i++) {
@@ -1504,7 +1504,7 @@ static int nestAtOnce(aeEventLoop *el, long long id, void *name) {
     return AE_NOMORE;
 }
 
-TEST(answer_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one) {
+TEST(returning_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one) {
     add(0, nestAtOnce, "A");
     advanceClock(2000);
     add(0, onTimeAtOnce, "B");
@@ -1658,7 +1658,7 @@ TEST(fault_9_a_very_late_clock_does_no_harm) {
 
 /// Against a model ////////////////////////////////////////////////////////////////////////////////
 
-/* What is known of each timer by its id; the loop must agree at every step. */
+/* The expected state of each timer, by its id; the loop must agree after every step. */
 enum { MOST_TIMERS = 40000 };
 typedef struct {
     uint64_t when;
@@ -1677,7 +1677,7 @@ static void modelFinalize(aeEventLoop *el, void *clientData) {
     modelGraves--;
 }
 
-/* Mostly short, at times very long. */
+/* Mostly short, sometimes very long. */
 static long long randomDelay(void) {
     return (long long)(randomBits() >> (20 + randomBelow(44)));
 }
@@ -1735,7 +1735,7 @@ static uint64_t modelNearest(void) {
     return nearest;
 }
 
-/* Runs an iteration and compares it with what the model says. */
+/* Runs an iteration and compares it with the model. */
 static void modelIterate(bool waits) {
     uint64_t nearest = modelNearest(), before = clockNow();
     for (int i = 0; i < modelCount; i++) model[i].firedInPass = false;
@@ -1866,7 +1866,7 @@ TEST(ten_thousand_random_timers_fire_one_by_one_as_they_come_due) {
     int fired = 0;
     while (fired < TIMERS) {
         int served = iterate();
-        assert_true(served > 0); /* no wait ends in vain */
+        assert_true(served > 0); /* no wait ends without a timer */
         assert_true(latestDeadline == clockNow());
         fired += served;
     }
@@ -1875,10 +1875,10 @@ TEST(ten_thousand_random_timers_fire_one_by_one_as_they_come_due) {
 
 /// Fault 10: cost /////////////////////////////////////////////////////////////////////////////////
 
-/* With lists each of these takes 10^10 steps and more, so that the test's alarm ends it. */
+/* With lists each of these would take 10^10 steps or more, and the test's alarm would end it. */
 enum { CROWD = 200000 };
 
-TEST(fault_10_a_crowd_of_timers_is_created_and_deleted_by_id_in_good_time) {
+TEST(fault_10_many_timers_are_created_and_deleted_by_id_in_time) {
     for (int i = 0; i < CROWD; i++) add(1000 + randomBelow(1 << 20), neverTime, NULL);
     for (int i = 0; i < CROWD; i++) assert_int_equal(aeDeleteTimeEvent(loop, i), AE_OK);
     look();
@@ -1890,7 +1890,7 @@ TEST(fault_10_a_crowd_of_timers_is_created_and_deleted_by_id_in_good_time) {
     assert_null(loop->timeEventHead);
 }
 
-TEST(fault_10_the_next_deadline_among_a_crowd_is_found_in_good_time) {
+TEST(fault_10_the_next_deadline_of_many_timers_is_found_in_time) {
     for (int i = 0; i < CROWD; i++) add(1000000 + randomBelow(1 << 20), neverTime, NULL);
     int count = 0;
     for (int i = 0; i < CROWD / 2; i++) {
@@ -1900,7 +1900,7 @@ TEST(fault_10_the_next_deadline_among_a_crowd_is_found_in_good_time) {
     assert_int_equal(count, CROWD / 2);
 }
 
-TEST(fault_10_a_crowd_of_timers_fires_in_good_time) {
+TEST(fault_10_many_timers_fire_in_time) {
     int count = 0;
     for (int i = 0; i < CROWD; i++) add(randomBelow(CROWD), countTime, &count);
     while (count < CROWD) iterate();
@@ -1913,19 +1913,19 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FROZEN(ids_are_0_1_2_and_so_on),
         FROZEN(each_loop_counts_its_own_ids),
-        FROZEN(ids_that_have_the_lower_half_in_common_are_told_apart),
+        FROZEN(ids_with_the_same_lower_half_are_distinguished),
         FROZEN(ids_are_never_reused),
         FROZEN(a_creation_that_fails_takes_no_id),
         FROZEN(the_handler_gets_loop_id_and_client_data),
         FROZEN(the_finalizer_gets_loop_and_client_data),
         FROZEN(when_is_monotonic_now_plus_the_milliseconds),
         FROZEN(a_timer_fires_at_its_deadline_and_not_a_microsecond_before),
-        FROZEN(a_timer_fires_once_when_its_handler_answers_AE_NOMORE),
+        FROZEN(a_timer_fires_once_when_its_handler_returns_AE_NOMORE),
         FROZEN(a_timer_is_not_early_by_a_fraction_of_a_microsecond),
         FROZEN(a_fraction_of_a_microsecond_takes_no_second_wait),
         FROZEN(a_repeating_timer_is_not_early_by_a_fraction_of_a_microsecond),
         WITH_LOOP(a_timer_is_never_early_by_the_real_clock),
-        WITH_LOOP(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_taken_off),
+        WITH_LOOP(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_subtracted),
         FROZEN(zero_milliseconds_are_due_at_once),
         FROZEN(zero_milliseconds_are_due_at_once_within_a_microsecond),
         FROZEN(a_timer_that_is_overdue_fires_without_a_wait),
@@ -1936,13 +1936,13 @@ int main(void) {
         FROZEN(the_shortest_wait_without_the_timer_slack_is_one_microsecond),
         FROZEN(a_long_wait_is_asked_for_shorter_by_a_thousandth),
         FROZEN(a_very_long_wait_is_asked_for_shorter_by_a_tenth_of_a_second),
-        FROZEN(less_timer_slack_than_usual_is_taken_off),
-        FROZEN(a_thousandth_is_taken_off_though_the_timer_slack_is_a_nanosecond),
+        FROZEN(less_timer_slack_than_usual_is_subtracted),
+        FROZEN(a_thousandth_is_subtracted_though_the_timer_slack_is_a_nanosecond),
         FROZEN(without_timer_slack_waits_are_asked_for_whole),
         FROZEN(more_timer_slack_than_usual_is_left_to_the_kernel),
         FROZEN(a_timer_slack_that_cannot_be_had_is_left_to_the_kernel),
         FROZEN(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events),
-        FROZEN(a_refusal_in_the_rest_of_a_wait_does_not_make_it_begin_anew),
+        FROZEN(a_refusal_in_the_rest_of_a_wait_does_not_restart_the_wait),
         FROZEN(a_refusal_of_any_kind_in_the_rest_of_a_wait_ends_it),
         FROZEN(an_fd_that_gets_ready_in_the_rest_of_a_wait_is_served),
         FROZEN(a_timer_of_ten_seconds_needs_one_wait),
@@ -1962,35 +1962,35 @@ int main(void) {
         FROZEN(due_timers_are_processed_after_the_file_events),
         FROZEN(a_timer_that_a_file_handler_creates_due_fires_in_that_iteration),
         FROZEN(a_file_handler_that_deletes_a_due_timer_cancels_it),
-        FROZEN(the_handlers_answer_is_the_time_to_the_next_firing),
+        FROZEN(the_handlers_return_value_is_the_time_to_the_next_firing),
         FROZEN(the_time_to_the_next_firing_counts_from_the_return_of_the_handler),
         FROZEN(a_repeating_timer_keeps_its_id),
-        FROZEN(answer_0_means_again_in_the_next_iteration),
-        FROZEN(answer_0_never_fires_twice_in_a_pass_though_time_goes_by),
+        FROZEN(returning_0_means_again_in_the_next_iteration),
+        FROZEN(returning_0_never_fires_twice_in_a_pass_though_time_passes),
         FROZEN(a_timer_due_again_by_the_end_of_the_pass_waits_for_the_next),
-        FROZEN(answer_0_fires_once_in_each_of_512_passes_in_a_microsecond),
-        FROZEN(answer_0_waits_for_the_next_microsecond_after_512_passes_in_one),
+        FROZEN(returning_0_fires_once_in_each_of_512_passes_in_a_microsecond),
+        FROZEN(returning_0_waits_for_the_next_microsecond_after_512_passes_in_one),
         FROZEN(a_timer_created_after_512_passes_in_a_microsecond_fires_in_the_next_one),
         FROZEN(passes_without_a_timer_do_not_count_in_a_microsecond),
         FROZEN(passes_while_the_only_timer_is_running_do_not_count_in_a_microsecond),
         FROZEN(nested_passes_in_a_microsecond_do_not_make_a_timer_fire_twice_in_the_outer_one),
-        FROZEN(negative_answers_other_than_AE_NOMORE_count_as_0),
-        FROZEN(the_longest_answer_is_kept_to_the_microsecond),
+        FROZEN(negative_return_values_other_than_AE_NOMORE_count_as_0),
+        FROZEN(the_longest_return_value_is_kept_to_the_microsecond),
         FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it),
         FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it_though_time_goes_by),
         FROZEN(a_timer_created_during_a_pass_is_waited_for),
         FROZEN(a_timer_created_during_a_pass_right_after_a_due_one_was_deleted_does_not_fire_in_it),
         FROZEN(a_timer_created_and_deleted_in_one_handler_is_only_finalized),
-        FROZEN(deleting_answers_AE_OK_once),
-        FROZEN(deleting_an_unknown_id_answers_AE_ERR),
-        FROZEN(deleting_in_a_fresh_loop_answers_AE_ERR),
-        FROZEN(deleting_a_timer_that_has_fired_answers_AE_ERR),
+        FROZEN(deleting_returns_AE_OK_once),
+        FROZEN(deleting_an_unknown_id_returns_AE_ERR),
+        FROZEN(deleting_in_a_new_loop_returns_AE_ERR),
+        FROZEN(deleting_a_timer_that_has_fired_returns_AE_ERR),
         FROZEN(a_deleted_timer_never_fires),
         FROZEN(deleting_a_due_timer_in_a_handler_cancels_it),
         FROZEN(whichever_of_many_due_timers_fires_first_can_cancel_all_others),
         FROZEN(a_handler_can_delete_a_timer_that_fired_before_it_in_the_pass),
         FROZEN(a_handler_cannot_delete_a_timer_that_ended_before_it_in_the_pass),
-        FROZEN(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_answers),
+        FROZEN(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_returns),
         FROZEN(AE_DELETED_EVENT_ID_is_no_timers_id_even_in_a_timer_that_deleted_itself),
         FROZEN(a_timer_that_deletes_itself_may_create_its_successor),
         FROZEN(memory_does_not_grow_with_timers_that_have_ended),
@@ -2013,7 +2013,7 @@ int main(void) {
         FROZEN(a_loop_can_be_deleted_after_a_handler_was_left_for_good),
         FROZEN(a_loop_can_be_deleted_after_a_finalizer_was_left_for_good),
         FROZEN(timeEventHead_is_NULL_exactly_when_no_timer_exists),
-        FROZEN(timeEventHead_tells_what_the_timer_created_last_was_created_with),
+        FROZEN(timeEventHead_describes_the_timer_created_last),
         FROZEN(
             the_id_of_timeEventHead_is_AE_DELETED_EVENT_ID_after_the_timer_created_last_has_ended),
         FROZEN(timeEventHead_is_not_NULL_until_a_deleted_timer_is_finalized),
@@ -2027,7 +2027,7 @@ int main(void) {
         FROZEN(a_timer_that_deletes_itself_is_not_finalized_under_a_nested_pass),
         FROZEN(a_timer_deleted_by_another_in_a_nested_pass_is_finalized_after_it_returned),
         FROZEN(passes_may_nest_to_any_depth),
-        FROZEN(answer_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one),
+        FROZEN(returning_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one),
         FROZEN(a_timer_created_in_a_nested_pass_does_not_fire_in_the_outer_one),
         FROZEN(a_nested_pass_fires_a_due_timer_that_the_outer_handler_has_created),
         FROZEN(a_nested_wait_does_not_count_the_running_timer),
@@ -2045,9 +2045,9 @@ int main(void) {
         FROZEN(ten_thousand_random_timers_fire_in_order_in_one_pass),
         FROZEN(a_quarter_of_a_million_random_timers_fire_in_order_in_one_pass),
         FROZEN(ten_thousand_random_timers_fire_one_by_one_as_they_come_due),
-        FROZEN(fault_10_a_crowd_of_timers_is_created_and_deleted_by_id_in_good_time),
-        FROZEN(fault_10_the_next_deadline_among_a_crowd_is_found_in_good_time),
-        FROZEN(fault_10_a_crowd_of_timers_fires_in_good_time),
+        FROZEN(fault_10_many_timers_are_created_and_deleted_by_id_in_time),
+        FROZEN(fault_10_the_next_deadline_of_many_timers_is_found_in_time),
+        FROZEN(fault_10_many_timers_fire_in_time),
     };
     return cmocka_run_group_tests_name("time events", tests, NULL, NULL);
 }

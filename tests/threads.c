@@ -1,6 +1,6 @@
 /* Two loops in two threads, and a third thread that stops them, for the thread sanitizer: each loop
- * has a TCP server, a client that plays ping-pong with it, and timers. Nothing stands between ae.c,
- * anet.c and the system here: what counts calls might itself order the threads.
+ * has a TCP server, a client that plays ping-pong with it, and timers. No system call is
+ * interposed here: counting calls might itself order the threads.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -28,7 +28,7 @@ static void check(Player *player, int ok) {
     if (!ok) player->failures++;
 }
 
-/* Both sides: what comes is sent back. */
+/* Both sides send their input back. */
 static void onBall(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Player *player = clientData;
     char ball;
@@ -107,7 +107,7 @@ int main(void) {
             pthread_create(&threads[i], NULL, play, &players[i]) != 0)
             return perror("threads"), 1;
     }
-    /* Nobody stops before everybody has played enough, so both have run at the same time. */
+    /* No player stops before all have played enough, so both threads have run at the same time. */
     for (int i = 0; i < LOOPS; i++)
         if (read(done[0], &byte, 1) != 1) failures++;
     for (int i = 0; i < LOOPS; i++) {

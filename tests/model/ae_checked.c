@@ -1,5 +1,5 @@
-/* ae.c or a variant of it, and a check of the invariants that it states at the head of "File
- * events" and of "Time events".
+/* ae.c or a variant of it, with a check of the invariants that are listed at the start of its
+ * sections "File events" and "Time events".
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-/* The expression itself says what is wrong. */
+/* The message is the expression itself. */
 #define HOLDS(expression) \
     if (!(expression)) return "not true in ae.c: " #expression
 
@@ -34,7 +34,7 @@ static const char *checkFiles(const aeEventLoop *eventLoop) {
     return NULL;
 }
 
-/* Which list each leaf was found in. */
+/* The list in which each leaf was found. */
 enum { NOWHERE, IN_INDEX, AMONG_ENDED, FREE, MAX_LEAVES = 1 << 16 };
 
 /* A leaf that was not found before. */
@@ -77,7 +77,7 @@ static const Tree *firstTree(const struct aeTimers *timers) {
 }
 
 /* Above `count` trees, from left to right, there is one for each 64 of them, and at most one more,
- * which was made for a block that memory did not suffice for. */
+ * which was created for a block whose allocation failed. */
 static const char *checkHeight(const struct aeTimers *timers, const Tree *tree, uint32_t count) {
     uint32_t place = 0, least = (count + WIDTH - 1) / WIDTH;
     const char *wrong = NULL;
@@ -136,8 +136,7 @@ static const char *checkLists(const struct aeTimers *timers, uint8_t *found) {
     return NULL;
 }
 
-/* A leaf in no list has a timer that was deleted while it is running, or that is being finalized.
- */
+/* A leaf in no list has a timer that was deleted while running, or whose finalizer is running. */
 static const char *checkLeaves(const aeEventLoop *eventLoop, const uint8_t *found) {
     const struct aeTimers *timers = eventLoop->timers;
     uint64_t existing = 0;
@@ -177,7 +176,7 @@ const Reached *aeReached(void) {
     return &reached;
 }
 
-/* How many of a block's index entries belong to leaves that are older than the block. */
+/* Returns how many of a block's index entries belong to leaves that are older than the block. */
 static unsigned long movedEntries(const struct aeTimers *timers, uint32_t number) {
     unsigned long moved = 0;
     for (uint32_t i = 0; i < BUCKETS; i++) {
@@ -187,7 +186,8 @@ static unsigned long movedEntries(const struct aeTimers *timers, uint32_t number
     return moved;
 }
 
-/* Adds what the loop has come to since the last call. Blocks and trees stay until it is deleted. */
+/* Adds what the loop has reached since the last call. Blocks and trees exist until it is deleted.
+ */
 static void countReached(const struct aeTimers *timers) {
     static uint32_t blocks;
     static unsigned long trees, highTrees;

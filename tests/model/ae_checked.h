@@ -1,4 +1,4 @@
-/* The loop's inner invariants.
+/* The invariants inside of the loop.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -7,18 +7,18 @@
 
 #include "ae.h"
 
-/* Answers the first invariant that does not hold, NULL if all do. May be called at any time between
- * two calls to the loop, in callbacks too. */
+/* Returns the first invariant that does not hold, NULL if all hold. May be called at any time
+ * between two calls of the loop, also in callbacks. */
 const char *aeCheck(const aeEventLoop *eventLoop);
 
-/* What all loops that were checked have come to. */
+/* What all checked loops together have reached. */
 typedef struct {
     unsigned long splits;           /* blocks that were added to others */
     unsigned long moves;            /* index entries that a split moved to the new block */
     unsigned long chunks;           /* after the first one */
     unsigned long trees;            /* above blocks */
     unsigned long highTrees;        /* above those */
-    unsigned long fullMicroseconds; /* in which the loop has counted as many passes as it can */
+    unsigned long fullMicroseconds; /* in which the loop has counted its maximum of passes */
 } Reached;
 
 const Reached *aeReached(void);

@@ -4,8 +4,8 @@
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include "tests/support/support.h"
 
-#define SEAMS_FOR_SUPPORT
-#include "tests/support/seams.h"
+#define INTERPOSE_FOR_SUPPORT
+#include "tests/support/interpose.h"
 
 #include "tests/model/ae_checked.h"
 #include "tests/model/driver.h"
@@ -15,10 +15,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
 #include "tests/support/kqueue/kqueue_emulation.h"
 #endif
-#ifdef SEAMS_EVPORT
+#ifdef INTERPOSE_EVPORT
 #include "tests/support/evport/port_emulation.h"
 #endif
 
@@ -66,7 +66,7 @@ static const uint8_t *program;
 static size_t programEnd, position;
 static unsigned long operationsDone;
 
-/* Answers whether there is one more operation. */
+/* Returns whether there is one more operation. */
 static bool nextOperation(Operation *operation) {
     if (position + OPERATION_BYTES > programEnd) return false;
     const uint8_t *bytes = program + position;
@@ -124,8 +124,8 @@ static const char *maskText(int mask) {
 
 /// The world: fds and the clock ///////////////////////////////////////////////////////////////////
 
-/* A program may name the numbers from `firstFd` on, which the kernel gives out by itself, and some
- * high ones, which fds can be moved to. No two numbers ever lead to the same file. */
+/* A program may use the numbers from `firstFd` on, which the kernel assigns, and some high ones, to
+ * which fds can be moved. No two numbers refer to the same file. */
 typedef enum { CLOSED, STREAM, REGULAR } FileKind;
 enum { LOW_FDS = 16, MAX_FD = 1023 };
 static const int highFds[] = {63, 64, 65, 127, 200, 500, MAX_FD};
@@ -134,8 +134,8 @@ enum { NAMED_FDS = LOW_FDS + sizeof(highFds) / sizeof(highFds[0]) };
 static int firstFd;
 static FileKind files[MAX_FD + 1];
 
-/* For a number that was closed, a copy of its latest file, which lives on at a number that programs
- * cannot name; or 0. */
+/* For a number that was closed, a copy of its latest file, at a number that programs cannot use; or
+ * 0. */
 enum { FIRST_COPY = 600 };
 static int copies[MAX_FD + 1];
 
@@ -188,17 +188,17 @@ int readinessAsked(int fd, int mask) {
 }
 
 int readinessOf(int fd, int mask) {
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
     if (isRegularFile(fd)) return mask & AE_WRITABLE; /* it is not readable at its end */
 #endif
     int found = readinessInPoll(fd, mask);
-    if (backendIs("select")) { /* whatever it reports */
+    if (backendIs("select")) { /* whichever events it reports */
         return (found & (POLLIN | POLLHUP | POLLERR) ? mask & AE_READABLE : 0) |
                (found & (POLLOUT | POLLERR) ? mask & AE_WRITABLE : 0);
     }
     if (ON_NETBSD && backendIs("kqueue") && mask & AE_WRITABLE && !(found & POLLOUT) &&
         isPipeWithoutReader(fd))
-        return mask & AE_READABLE; /* the writing side, which reports for itself, is silent */
+        return mask & AE_READABLE; /* the filter of the writing side reports nothing */
     return readinessAsked(fd, mask);
 }
 
@@ -225,7 +225,7 @@ static void shutFd(int fd) {
     expect(close(fd) == 0, "close(%d) failed", fd);
 }
 
-/* Takes in a fd that the kernel gave out, unless its number is one that the program cannot name. */
+/* Adds an fd that the kernel has assigned, unless the program cannot use its number. */
 static int adopt(int fd, FileKind kind) {
     if (fd == -1) return -1;
     if (fd < firstFd || fd >= firstFd + LOW_FDS) {
@@ -250,11 +250,11 @@ static int lowestFreeFd(void) {
 
 /// The loop next to the model /////////////////////////////////////////////////////////////////////
 
-/* A program's timers have each their own clientData, by their id. */
+/* Each timer of a program has its own clientData, by its id. */
 static char fileData[8], timerData[1 << 16];
 enum { MOST_TIMERS = 1500 };
 
-/* All that can be seen of the loop from outside, and what it must hold inside. */
+/* Checks everything that is visible of the loop, and its invariants. */
 static void compare(void) {
     const char *wrong = aeCheck(loop);
     expect(!wrong, "%s", wrong);
@@ -288,7 +288,7 @@ static int answerOf(const Operation *operation) {
     return answers[operation->b % COUNT_OF(answers)];
 }
 
-/* What each callback does. Answers what it answers, if it is a timer's. */
+/* The body of each callback. Returns the return value for a timer's handler. */
 static int callBack(void) {
     int answer = AE_NOMORE;
     Operation operation;
@@ -348,7 +348,7 @@ static void onSleep(aeEventLoop *el, bool after, int proc) {
     trace("}");
 }
 
-/* What the loop is given is known by its number. */
+/* The callbacks, by their numbers. */
 #define PROCS(number)                                                           \
     static void onFile##number(aeEventLoop *el, int fd, void *data, int mask) { \
         onFile(el, number, fd, data, mask);                                     \
@@ -374,7 +374,7 @@ static aeEventFinalizerProc *const endProcs[] = {NULL, onEnd1, onEnd2};
 static aeBeforeSleepProc *const beforeProcs[] = {NULL, beforeSleep1, beforeSleep2};
 static aeBeforeSleepProc *const afterProcs[] = {NULL, afterSleep1, afterSleep2};
 
-/* 0 now and then. */
+/* Sometimes 0. */
 static int procNumber(uint8_t choice) {
     return choice == 255 ? 0 : 1 + choice % 2;
 }
@@ -392,11 +392,11 @@ static const char *nameOf(const char *proc, int number) {
 /// Operations /////////////////////////////////////////////////////////////////////////////////////
 
 static bool signalComes;  /* in the next wait */
-static int injectedError; /* what a call fails with, 0 if none shall */
+static int injectedError; /* with which a call fails, 0 if none fails */
 static bool filterFails;  /* kqueue: with ENOMEM, if the filter is added */
-static int waitsOfMain;   /* how many more before it is stopped, if aeMain runs */
+static int waitsOfMain;   /* how many iterations remain until it is stopped, if aeMain runs */
 
-/* Carries out an operation with a system call or an allocation that fails, the nth of its kind. */
+/* Performs an operation in which the nth system call or allocation of its kind fails. */
 static void injectInto(const Operation *operation, CallKind kind, int nth, int error,
                        void (*call)(const Operation *operation)) {
     trace("/* %s %d of the following call fails: %s */",
@@ -405,11 +405,11 @@ static void injectInto(const Operation *operation, CallKind kind, int nth, int e
     injectedError = error;
     failNth(kind, nth, error);
     call(operation);
-    mendCalls();
+    stopFailures();
     injectedError = 0;
 }
 
-/* The errno of the failure that was injected and has come to pass, or 0. */
+/* Returns the errno of the injected failure, or 0 if no call has failed. */
 static int failureSeen(int error) {
     if (filterFails) return error == ENOMEM ? ENOMEM : 0;
     return injectedError && hasFailed() ? injectedError : 0;
@@ -425,7 +425,7 @@ static void createFile(const Operation *operation) {
     modelCreatedFile(fd, mask, proc, data, failureSeen(error), result, error);
 }
 
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
 /* One of two changes in a call fails. */
 static void createFileFilterFailing(const Operation *operation) {
     short filter = operation->c & 32 ? EVFILT_READ : EVFILT_WRITE;
@@ -439,7 +439,7 @@ static void createFileFilterFailing(const Operation *operation) {
 #endif
 
 static void createFileFailing(const Operation *operation) {
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
     if (operation->c & 16) {
         createFileFilterFailing(operation);
         return;
@@ -458,7 +458,7 @@ static void deleteFile(const Operation *operation) {
     modelDeletedFile(fd, mask);
 }
 
-/* A number of any order of magnitude. */
+/* Returns a number of any order of magnitude. */
 static uint64_t magnitude(uint8_t a, uint8_t b) {
     if (a < 64) return a % 16;
     if (a < 128) return b;
@@ -495,7 +495,7 @@ static void deleteOneTimer(long long id) {
     modelDeletedTimer(id, result, error);
 }
 
-/* Ids that come and go, so that timers that stay have ids far from each other. */
+/* Timers that are created and deleted, so that the others have ids far from each other. */
 static void turnTimersOver(int count) {
     for (int i = 0; i < count; i++) {
         long long id = modelNextId();
@@ -536,7 +536,7 @@ static bool mayNest(void) {
     return modelPasses() < MOST_PASSES - 1;
 }
 
-/* More than the loop can tell apart in one microsecond. */
+/* More than the loop can distinguish in one microsecond. */
 static void processOften(void) {
     trace("for (int i = 0; i < 600; i++) aeProcessEvents(loop, AE_TIME_EVENTS | AE_DONT_WAIT);");
     for (int i = 0; i < 600; i++) {
@@ -553,7 +553,7 @@ static void process(const Operation *operation) {
     }
     int flags = operation->a % 32;
     if (operation->a >= 96) flags |= AE_ALL_EVENTS;
-    mendCalls(); /* what an outer pass had in store */
+    stopFailures(); /* the events that an outer pass has not served */
     signalComes = operation->b % 16 == 0;
     if (signalComes) failNth(WAIT, 1, EINTR);
     bool createFails = operation->b % 16 == 1;
@@ -563,9 +563,9 @@ static void process(const Operation *operation) {
     modelEnterPass(flags);
     int result = aeProcessEvents(loop, flags);
     modelLeavePass(result);
-    trace("/* it answered %d */", result);
+    trace("/* it returned %d */", result);
     signalComes = false;
-    mendCalls();
+    stopFailures();
 }
 
 static void runMain(const Operation *operation) {
@@ -600,7 +600,7 @@ static void openPair(bool sockets) {
     if (result == -1) return;
     trace("%s; /* %d, %d */", sockets ? "socketpair(AF_UNIX, SOCK_STREAM, 0, fds)" : "pipe(fds)",
           fds[0], fds[1]);
-    /* Little room, which is soon filled. */
+    /* Small sockets and pipes, which are soon full. */
     int room = 4096;
     if (sockets)
         for (int i = 0; i < 2; i++) setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
@@ -632,7 +632,7 @@ static void closeCopy(int fd) {
     copies[fd] = 0;
 }
 
-/* A number of which there is a copy, or -1. */
+/* Returns a number of whose file there is a copy, or -1. */
 static int outlivedFd(uint8_t choice) {
     for (int i = 0; i < NAMED_FDS; i++) {
         int fd = namedFd((choice + i) % NAMED_FDS);
@@ -733,7 +733,7 @@ static void setHooks(const Operation *operation) {
 }
 
 static void advance(const Operation *operation) {
-    /* Far enough from the end of time_t, and of the loop's own count, for all waits that follow. */
+    /* Far enough from the end of time_t and of the loop's count for all later waits. */
     const uint64_t end = UINT64_C(1000000) * (sizeof(time_t) > 4 ? 3000000000 : 1200000000);
     uint64_t to = clockNow() + magnitude(operation->a, operation->b);
     if (operation->c % 2) to = (to | 4095) + operation->c % 4 - 1; /* about a tick of the timers */
@@ -750,13 +750,13 @@ static void waitForOne(const Operation *operation) {
         int found = readinessInPoll(fd, mask);
         expected = found & POLLIN ? AE_READABLE : 0;
         if (found & (POLLOUT | POLLERR | POLLHUP)) expected |= AE_WRITABLE;
-        /* Where nothing is ready, the frozen clock ends an endless wait as a signal would. */
+        /* If nothing is ready, the frozen clock ends a wait without limit, as a signal would. */
         if (!expected && timeout < 0) expected = -1;
     }
     int result = aeWait(fd, mask, milliseconds);
     error = errno;
     trace("aeWait(%d, %s, %lld); /* %d */", fd, maskText(mask), milliseconds, result);
-    expect(result == expected, "aeWait answers %d, not %d", result, expected);
+    expect(result == expected, "aeWait returns %d, not %d", result, expected);
     if (result == -1) expect(error == (isOpen(fd) ? EINTR : EBADF), "aeWait: errno %d", error);
     if (fd >= 0)
         expect(lastTimeout() == (timeout < 0 ? NO_TIMEOUT : timeout * 1000),
@@ -773,12 +773,12 @@ static void openSockets(const Operation *operation) {
     openPair(true);
 }
 
-/* A callback ends there. Elsewhere it does nothing. */
+/* In a callback it ends the callback. Elsewhere it does nothing. */
 static void returnFromCallback(const Operation *operation) {
     (void)operation;
 }
 
-/* With how often each comes in a random program, next to the others. */
+/* With their relative frequencies in a random program. */
 static const struct {
     void (*perform)(const Operation *operation);
     int weight;
@@ -818,8 +818,8 @@ static void perform(const Operation *operation) {
 }
 
 size_t randomProgram(uint64_t seed, uint8_t bytes[MOST_BYTES]) {
-    /* Each program prefers some kinds and does without others: that goes deeper than to mix all of
-     * them in each. */
+    /* Each program prefers some kinds and has none of others: this reaches more states than a mix
+     * of all kinds in each program. */
     int chances[KINDS], total = 1;
     for (int kind = 0; kind < KINDS; kind++) {
         static const int factors[] = {0, 1, 1, 2, 5};
@@ -840,16 +840,16 @@ size_t randomProgram(uint64_t seed, uint8_t bytes[MOST_BYTES]) {
 
 /// The run of a program ///////////////////////////////////////////////////////////////////////////
 
-/* After this the epoll backend counts milliseconds for the rest of the loop's life. */
+/* After this the epoll backend counts milliseconds until the loop is deleted. */
 static void refusePreciseWait(void) {
     failAll(PRECISE_WAIT, ENOSYS);
     createOneTimer(1, 0);
     modelEnterPass(AE_TIME_EVENTS);
     modelLeavePass(aeProcessEvents(loop, AE_TIME_EVENTS));
-    mendCalls();
+    stopFailures();
 }
 
-/* Tries to create a loop in vain, for lack of memory or fds or with a bad size. */
+/* Tries to create a loop without memory or fds, or with an invalid size. */
 static void createFailing(int setsize, uint8_t choice) {
     CallKind kind = choice & 16 ? CREATE : MEMORY;
     int nth = kind == CREATE ? 1 : 1 + choice % 16, injected = kind == CREATE ? EMFILE : ENOMEM;
@@ -864,7 +864,7 @@ static void createFailing(int setsize, uint8_t choice) {
     failNth(kind, nth, injected);
     aeEventLoop *some = aeCreateEventLoop(setsize);
     int error = errno;
-    mendCalls();
+    stopFailures();
     trace("aeCreateEventLoop(%d); /* %s, with failure %d */", setsize, some ? "not NULL" : "NULL",
           nth);
     expect(!some == hasFailed(), "aeCreateEventLoop does not tell whether it failed");
@@ -884,10 +884,10 @@ static void setUpProgram(const uint8_t setup[SETUP_BYTES]) {
     if (backendIs("select")) traits.dropsClosedFds = true;
     if (backendIs("select")) traits.largestSetsize = FD_SETSIZE;
     if (wholeMilliseconds) traits.waitsInMultiples = 1000;
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
     kqueueEmulationShuffle(setup[2]);
 #endif
-#ifdef SEAMS_EVPORT
+#ifdef INTERPOSE_EVPORT
     portEmulationZeroTimeoutIsEtime(setup[2] % 2);
     portEmulationLeavesCount(setup[2] / 2 % 2);
 #endif
@@ -912,7 +912,7 @@ unsigned long runProgram(const uint8_t *bytes, size_t length, bool tracing) {
     program = bytes;
     position = SETUP_BYTES;
     operationsDone = 0;
-    /* Some operations are left for the finalizers that run when the loop is deleted. */
+    /* Some operations remain for the finalizers that run when the loop is deleted. */
     size_t saved = (size_t)(bytes[0] / 8) * OPERATION_BYTES;
     programEnd = length > saved ? length - saved : length;
 

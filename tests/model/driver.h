@@ -1,9 +1,9 @@
-/* Random but legal programs for the event loop, run on the real one and on the model.
+/* Random but valid programs for the event loop, run on the real loop and on the model.
  *
  * A program is a string of bytes: first SETUP_BYTES of them, then operations of OPERATION_BYTES
  * each (its kind and three arguments), so that any string is a program. A callback takes its
- * operations from the same string, up to a RETURN: so everything may be done from everywhere. The
- * same string always does the same.
+ * operations from the same string, up to a RETURN: so every operation may be done in every
+ * callback. The same string always does the same.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -17,15 +17,15 @@
 enum { SETUP_BYTES = 4, OPERATION_BYTES = 4, MOST_OPERATIONS = 400 };
 enum { MOST_BYTES = SETUP_BYTES + MOST_OPERATIONS * OPERATION_BYTES };
 
-/* Closes all fds but the standard ones: programs count on the numbers that the kernel gives out. To
- * be called first. */
+/* Closes all fds except the standard ones: programs depend on the numbers that the kernel assigns.
+ * This must be called first. */
 void takeAllFds(void);
 
-/* Makes a program, and answers its length. */
+/* Generates a program, and returns its length. */
 size_t randomProgram(uint64_t seed, uint8_t bytes[MOST_BYTES]);
 
-/* Answers how many operations were carried out. Does not return if the loop did anything wrong. If
- * `tracing`, prints all calls that it makes. */
+/* Returns how many operations were performed. Does not return if the loop did anything wrong. If
+ * `tracing`, prints all calls. */
 unsigned long runProgram(const uint8_t *bytes, size_t length, bool tracing);
 
 #endif

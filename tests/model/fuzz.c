@@ -1,4 +1,4 @@
-/* The programs that libFuzzer makes up. See driver.h.
+/* Runs the programs that libFuzzer generates. See driver.h.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Lets libFuzzer look for programs that go where none went before, on each backend in turn, for so
-# many seconds each. It begins with tests/corpus, and adds there what it finds, minimised. Needs
-# clang and its compiler-rt (Debian: clang, libclang-rt-14-dev).
+# Runs libFuzzer, which looks for programs that reach new code, with each backend in turn, for SECONDS
+# each. It starts with tests/corpus, and adds the programs that it finds, minimised. Needs clang and its
+# compiler-rt (Debian: clang, libclang-rt-14-dev).
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 
-# The checks of ae_checked.c are no places to get to.
+# The checks of ae_checked.c are not code to reach.
 mkdir -p build/fuzz
 printf 'fun:%s\n' 'check*' aeCheck nodeOf firstTree movedEntries countReached >build/fuzz/ignored
 

@@ -1,11 +1,11 @@
 /* Chooses the programs that driver.c runs.
  *
- *     model run COUNT [SEED]      so many random ones, from the seeds SEED, SEED + 1, ...
- *     model find COUNT [SEED]     likewise, but only tells the first seed that fails
- *     model soak SECONDS [SEED]   random ones for so long
- *     model replay PATH...        those in the files, or in the directories
+ *     model run COUNT [SEED]      COUNT random programs, from the seeds SEED, SEED + 1, ...
+ *     model find COUNT [SEED]     the same, but only prints the first seed that fails
+ *     model soak SECONDS [SEED]   random programs for SECONDS
+ *     model replay PATH...        the programs in the files, or in the directories
  *
- * A program that fails is shrunk, printed as the calls that it makes, and kept in a file.
+ * A program that fails is shrunk, printed as the calls that it makes, and stored in a file.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -31,8 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A program takes some milliseconds. One that runs or sleeps for ever shall end, but none that a
- * busy machine makes wait. */
+/* A program takes some milliseconds. The limit ends one that runs or sleeps forever, and is long
+ * enough for a busy machine. */
 enum { MOST_SECONDS_RUNNING = 10, MOST_SECONDS = 300 };
 
 static void limitTime(void) {
@@ -50,7 +50,7 @@ static _Noreturn void die(const char *what) {
 
 typedef enum { SILENT, SPEAKING, TRACING } Voice;
 
-/* Answers whether the program fails. */
+/* Returns whether the program fails. */
 static bool fails(const uint8_t *bytes, size_t length, Voice voice) {
     fflush(stdout);
     pid_t child = fork();
@@ -75,7 +75,7 @@ static bool fails(const uint8_t *bytes, size_t length, Voice voice) {
 
 /// Shrinking //////////////////////////////////////////////////////////////////////////////////////
 
-/* Answers whether the program still fails without `count` bytes at `start`; then they are gone. */
+/* Returns whether the program still fails without `count` bytes at `start`; if so, removes them. */
 static bool removeBytes(uint8_t *bytes, size_t *length, size_t start, size_t count) {
     uint8_t shorter[MOST_BYTES];
     memcpy(shorter, bytes, start);
@@ -86,7 +86,7 @@ static bool removeBytes(uint8_t *bytes, size_t *length, size_t start, size_t cou
     return true;
 }
 
-/* Leaves out ever smaller runs of operations, then makes every argument 0 that may be. */
+/* Removes shorter and shorter runs of operations, then sets every argument to 0 that may be 0. */
 static size_t shrink(uint8_t *bytes, size_t length) {
     length -= (length - SETUP_BYTES) % OPERATION_BYTES;
     size_t run = (length - SETUP_BYTES) / OPERATION_BYTES;
@@ -111,7 +111,7 @@ static size_t shrink(uint8_t *bytes, size_t length) {
     return length;
 }
 
-/* Shrinks and shows a program that fails. */
+/* Shrinks and prints a program that fails. */
 static void report(uint8_t *bytes, size_t length) {
     char path[] = "/tmp/model-XXXXXX";
     printf("model: shrinking\n");
@@ -125,7 +125,7 @@ static void report(uint8_t *bytes, size_t length) {
 
 /// Many programs //////////////////////////////////////////////////////////////////////////////////
 
-/* What the process that runs them has done so far. */
+/* What the process that runs the programs has done so far. */
 typedef struct {
     uint64_t seed; /* of the program that is running */
     unsigned long programs, operations;
@@ -138,7 +138,7 @@ static double secondsNow(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Runs `count` programs, or those that can be begun before `end`. */
+/* Runs `count` programs, or as many as start before `end`. */
 static void runPrograms(Progress *progress, uint64_t seed, unsigned long count, double end) {
     while (progress->programs < count && secondsNow() < end) {
         uint8_t bytes[MOST_BYTES];
@@ -182,7 +182,7 @@ static int runSeeds(uint64_t seed, unsigned long count, double seconds, bool shr
     return 1;
 }
 
-/* Runs the program in a file, or those in the files of a directory. Answers how many failed. */
+/* Runs the program in a file, or those in the files of a directory. Returns how many failed. */
 static int replay(const char *path, int *count) {
     static uint8_t bytes[MOST_BYTES];
     int failed = 0;
@@ -217,7 +217,7 @@ static int replayAll(char **paths) {
 }
 
 int main(int argc, char **argv) {
-    setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what goes to stderr */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* in order with the output on stderr */
     takeAllFds();
     if (argc > 2 && strcmp(argv[1], "replay") == 0) return replayAll(argv + 2);
 

@@ -16,10 +16,10 @@ typedef struct {
     int mask; /* AE_NONE: not registered */
     int readProc, writeProc;
     const void *data;
-    unsigned registration; /* a number of its own for each time that it became registered */
-    bool orphan;           /* closed without deletion, and not registered anew since */
-    bool dropped;          /* an orphan that the backend has dropped */
-    int closedMask;        /* what an orphan had when it was closed */
+    unsigned registration; /* a different number for each registration */
+    bool orphan;           /* closed without deletion, and not registered again since */
+    bool dropped;          /* an orphan that the backend has removed */
+    int closedMask;        /* the mask of an orphan when it was closed */
 } File;
 
 typedef struct {
@@ -28,19 +28,19 @@ typedef struct {
     int proc, finalizer;
     const void *data;
     bool live, running, finalizing;
-    /* A bit for each pass under way: */
-    unsigned mustFire;     /* was due when that one began with timers */
+    /* A bit for each pass in progress: */
+    unsigned mustFire;     /* was due when that pass began with timers */
     unsigned mustFinalize; /* had ended by then */
-    unsigned armedDuring;  /* armed when that one had begun with timers: not to be fired in it */
+    unsigned armedDuring;  /* armed after that pass had begun with timers: must not fire in it */
 } Timer;
 
-/* An fd that a wait found ready. */
+/* An fd that a wait reported as ready. */
 typedef struct {
-    int fd, mask; /* the mask is the one that a handler was called with, if one was */
+    int fd, mask; /* the mask with which a handler was called, if one was */
     unsigned registration;
     bool called;
-    bool excused; /* need not be called, as it was deleted in part or as a whole for a while */
-    bool unsure;  /* may be called or not, as it was closed without deletion */
+    bool excused; /* need not be called: a bit or all of it was deleted and registered again */
+    bool unsure;  /* may be called or not: it was closed without deletion */
 } Entry;
 
 typedef enum { ENTERED, POLLED, FILES, TIMERS } Phase;
@@ -71,14 +71,14 @@ static struct {
     Timer timers[MAX_TIMERS]; /* those that exist */
     int timerCount;
     long long nextId;
-    uint64_t passedAt; /* the microsecond in which a pass last looked at timers */
+    uint64_t passedAt; /* the microsecond in which a pass last fired timers */
     int passesInIt;    /* how many have by now */
     bool dontWait, stopped;
     int before, after;
     Pass passes[MOST_PASSES];
     int depth;
-    bool mustRetry; /* the wait will fail because of an fd that is closed, and be made again */
-    bool deleting;  /* aeDeleteEventLoop is at work: any timer may have ended, unheard */
+    bool mustRetry; /* the wait will fail because of a closed fd, and be repeated */
+    bool deleting;  /* in aeDeleteEventLoop: any timer may have ended without a callback */
 } model;
 
 void modelStart(const Traits *traits, int setsize) {
@@ -93,14 +93,14 @@ static Pass *innermost(void) {
 
 /// Errors /////////////////////////////////////////////////////////////////////////////////////////
 
-/* The errors that a call may answer with: where several are right, the contract names no order. */
+/* The errors that a call may return: if several apply, the contract defines no order. */
 static int causes[8], causeCount;
 
 static void mayFail(bool holds, int error) {
     if (holds) causes[causeCount++] = error;
 }
 
-/* Answers whether the call must fail, and holds it to that. */
+/* Returns whether the call must fail, and checks that it did. */
 static bool mustFail(const char *call, bool failed, int error) {
     bool known = false;
     for (int i = 0; i < causeCount; i++) known = known || causes[i] == error;
@@ -138,14 +138,14 @@ int modelSetsize(void) {
     return model.setsize;
 }
 
-/* Whether an entry may still lead to a call: it is about the registration that was polled, and
- * about bits that are still registered. */
+/* Returns whether an entry may still cause a call: its registration is the one that was polled, and
+ * its bits are still registered. */
 static bool isCurrent(const Entry *entry) {
     const File *file = findFile(entry->fd);
     return file && file->registration == entry->registration && file->mask & entry->mask & BOTH;
 }
 
-/* After a change of what is registered. */
+/* Called after a change of registered bits. */
 static void excuseEntries(void) {
     for (int depth = 0; depth < model.depth; depth++) {
         Pass *pass = &model.passes[depth];
@@ -168,11 +168,11 @@ void modelCreatedFile(int fd, int mask, int proc, const void *data, int injected
             model.traits.refusesReaderlessPipes);
     mayFail(injected, injected);
     if (mustFail("aeCreateFileEvent", result == AE_ERR, error)) return;
-    expect(result == AE_OK, "aeCreateFileEvent answers %d", result);
+    expect(result == AE_OK, "aeCreateFileEvent returns %d", result);
 
     file = &model.files[fd];
     if (file->orphan && mask & BOTH) {
-        /* Where nobody can tell, the bits of the former owner stay. */
+        /* If the backend cannot distinguish the files, the bits of the previous one remain. */
         if (model.traits.forgetsClosedFds || file->dropped) file->mask = AE_NONE;
         file->orphan = file->dropped = false;
     }
@@ -210,7 +210,7 @@ void modelResized(int setsize, int result, int error) {
     mayFail(setsize <= modelMaxFd(), ERANGE);
     mayFail(setsize > model.traits.largestSetsize && setsize != model.setsize, ERANGE);
     if (mustFail("aeResizeSetSize", result == AE_ERR, error)) return;
-    expect(result == AE_OK, "aeResizeSetSize answers %d", result);
+    expect(result == AE_OK, "aeResizeSetSize returns %d", result);
     model.setsize = setsize;
 }
 
@@ -253,8 +253,8 @@ long long modelPickTimer(unsigned number) {
     return AE_NOMORE;
 }
 
-/* After so many passes in one microsecond the loop cannot tell a timer that is armed from one that
- * was due before. It fires that timer in the next microsecond. */
+/* After this many passes in one microsecond the loop cannot distinguish a timer that is armed from
+ * one that was due before. It fires that timer in the next microsecond. */
 enum { MOST_IN_MICROSECOND = 512 };
 
 static void arm(Timer *timer, long long milliseconds) {
@@ -278,7 +278,7 @@ void modelCreatedTimer(long long milliseconds, int proc, const void *data, int f
     mayFail(model.deleting, ECANCELED);
     mayFail(injected, injected);
     if (mustFail("aeCreateTimeEvent", result == AE_ERR, error)) return;
-    expect(result == model.nextId, "aeCreateTimeEvent answers %lld", result);
+    expect(result == model.nextId, "aeCreateTimeEvent returns %lld", result);
 
     Timer *timer = &model.timers[model.timerCount++];
     memset(timer, 0, sizeof(*timer));
@@ -306,7 +306,7 @@ void modelDeletedTimer(long long id, int result, int error) {
     timer = findTimer(id);
     mayFail(!timer || !timer->live, ENOENT);
     if (mustFail("aeDeleteTimeEvent", result == AE_ERR, error)) return;
-    expect(result == AE_OK, "aeDeleteTimeEvent answers %d", result);
+    expect(result == AE_OK, "aeDeleteTimeEvent returns %d", result);
     endTimer(timer);
 }
 
@@ -376,8 +376,8 @@ static void finishFiles(Pass *pass) {
     }
 }
 
-/* The real loop goes on to the timers silently; nothing that matters has changed since when the
- * first callback, or the end of the pass, tells. */
+/* The real loop begins with the timers without a callback. The model notices it at the first
+ * callback or at the end of the pass; nothing relevant changes in between. */
 static void beginTimers(Pass *pass) {
     if (pass->phase == TIMERS) return;
     finishPolling(pass);
@@ -443,7 +443,7 @@ void modelLeavePass(int result) {
         most++;
         least += entry->called || !(entry->unsure || pass->abandoned);
     }
-    expect(result >= least && result <= most, "aeProcessEvents answers %d, not %d to %d", result,
+    expect(result >= least && result <= most, "aeProcessEvents returns %d, not %d to %d", result,
            least, most);
     popPass();
 }
@@ -468,15 +468,15 @@ void modelEnterDeletion(void) {
 }
 
 void modelLeaveDeletion(void) {
-    /* Timers without a finalizer have ended unheard. */
+    /* Timers without a finalizer have ended without a callback. */
     for (int i = 0; i < model.timerCount; i++)
         expect(!model.timers[i].finalizer, "timer %lld was not finalized", model.timers[i].id);
     model.timerCount = 0;
     popPass();
 }
 
-/* aeMain begins an iteration silently. It does so before the first thing that an iteration that is
- * under way could not do. */
+/* aeMain begins an iteration without a callback. The model notices it at the first event that the
+ * iteration in progress cannot cause. */
 static void beginIteration(Pass *pass) {
     if (pass->begun) finishPass(pass);
     expect(!model.stopped, "aeMain went on after it was stopped");
@@ -501,7 +501,7 @@ static void checkTimeout(const Pass *pass, long long timeout) {
     } else if (!(pass->flags & AE_TIME_EVENTS) || !any) {
         expect(timeout == -1, "it waits for %lld us only", timeout);
     } else if (nearest > now && nearest - now > day) {
-        /* No kernel waits for any length of time. */
+        /* No kernel accepts every length of time. */
         expect(timeout == -1 || timeout >= (long long)day, "it waits for %lld us only", timeout);
     } else {
         uint64_t wait = nearest > now ? nearest - now : 0, unit = model.traits.waitsInMultiples;
@@ -627,7 +627,7 @@ void modelFileBegins(int fd, int proc, const void *data, int mask) {
     expect(entry, "fd %d is not ready", fd);
     expect(!entry->called, "fd %d is served twice", fd);
     const File *file = &model.files[fd];
-    /* One that was registered again since the poll may be asked for. */
+    /* An fd that was registered again since the poll may be polled again. */
     if (file->mask && file->registration != entry->registration)
         entry->mask = readinessAsked(fd, file->mask);
     expect(file->mask & entry->mask & BOTH, "fd %d is served with an event that is not its own",

@@ -1,11 +1,11 @@
-/* A slow, obvious model of the event loop: a list of fds, a list of timers, a stack of the passes
- * under way. driver.c tells it of every call that is made to the real loop, with what that
- * answered, and of every callback that the real loop makes. The model says whether each was right,
- * by expect(), and knows what should have come and did not.
+/* A slow and simple model of the event loop: a list of fds, a list of timers, a stack of the passes
+ * in progress. A pass is one call of aeProcessEvents, or one iteration of aeMain. driver.c reports
+ * to the model every call of the real loop, with its result, and every callback of the real loop.
+ * The model checks by expect() that each was right, and that none is missing.
  *
- * What the contract leaves open (the order of the ready fds, that of timers with the same deadline,
- * when a finalizer runs) the model follows the real loop in, after a look whether it was one
- * of the legal choices.
+ * The contract leaves some choices to the loop: the order of the ready fds, the order of timers
+ * with the same deadline, when a finalizer runs. The model checks that the real loop has made a
+ * valid choice, and then makes the same.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -17,11 +17,11 @@
 
 /// What the model asks of the driver //////////////////////////////////////////////////////////////
 
-/* Says what is wrong, and ends the program, unless `holds`. */
+/* Prints what is wrong and ends the program, unless `holds`. */
 #define expect(holds, ...) ((holds) ? (void)0 : broken(__VA_ARGS__))
 void broken(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* The clock in microseconds, with a fraction cut off or counted as one more. */
+/* The clock in microseconds, rounded down or up. */
 uint64_t clockRoundedDown(void);
 uint64_t clockRoundedUp(void);
 
@@ -29,32 +29,33 @@ bool isOpen(int fd);
 bool isRegularFile(int fd);
 bool isPipeWithoutReader(int fd); /* its end for writing */
 
-/* What this backend shall report now of an fd that is registered for `mask`; AE_NONE if nothing. */
+/* Returns what this backend must now report for an fd that is registered for `mask`; AE_NONE if
+ * nothing. */
 int readinessOf(int fd, int mask);
 
-/* The same of an fd that the loop itself asks for, by poll(2). */
+/* The same for an fd that the loop itself polls, by poll(2). */
 int readinessAsked(int fd, int mask);
 
-/* Whether a file that was closed under this number lives on, and is still reported; and as what. */
+/* Whether a file that was closed at this number has a copy and is still reported; and as what. */
 bool isOutlived(int fd);
 int readinessOutlived(int fd, int mask);
 
-/* How the backends differ where the contract lets them. */
+/* The differences between backends that the contract allows. */
 typedef struct {
-    bool forgetsClosedFds;    /* the kernel does, so that no event comes of them */
+    bool forgetsClosedFds;    /* the kernel does, so that they have no events */
     bool dropsClosedFds;      /* the backend does, when a wait fails because of them; then it waits
                                  once more */
     bool refusesRegularFiles; /* EPERM */
     int refusesReaderlessPipes; /* to watch them for writing; the errno, or 0 */
     int largestSetsize;         /* for aeResizeSetSize, and for an fd */
-    uint64_t waitsInMultiples;  /* of so many microseconds */
+    uint64_t waitsInMultiples;  /* of this many microseconds */
 } Traits;
 
 /// Calls that return without a callback ///////////////////////////////////////////////////////////
 
 void modelStart(const Traits *traits, int setsize);
 
-/* `injected` is the errno of a failure that was injected and came to pass, or 0. */
+/* `injected` is the errno of an injected failure that has happened, or 0. */
 void modelCreatedFile(int fd, int mask, int proc, const void *data, int injected, int result,
                       int error);
 void modelDeletedFile(int fd, int mask);
@@ -67,7 +68,7 @@ void modelSetDontWait(bool dontWait);
 void modelSetHooks(int before, int after);
 void modelStopped(void);
 
-/* What the loop must show between any two steps. */
+/* What the loop must return between any two steps. */
 int modelFileEvents(int fd);
 const void *modelFileData(int fd);
 int modelMaxFd(void);
@@ -77,13 +78,13 @@ bool modelTimersExist(void);
 bool modelIsLive(long long id);
 bool modelIsStopped(void);
 bool modelDontWait(void);
-bool modelIsDeleting(void); /* the loop itself: any timer may have ended unheard */
+bool modelIsDeleting(void); /* the loop itself: any timer may have ended without a callback */
 
-/* Some live timer, AE_NOMORE if there is none. */
+/* Returns a timer that exists, AE_NOMORE if there is none. */
 long long modelPickTimer(unsigned number);
 int modelTimerCount(void);
 
-/// Passes, and what happens in them ///////////////////////////////////////////////////////////////
+/// Passes and their callbacks /////////////////////////////////////////////////////////////////////
 
 enum { MOST_PASSES = 6 }; /* that may be nested */
 
@@ -96,11 +97,11 @@ void modelLeaveMain(void);
 void modelEnterDeletion(void); /* of the loop */
 void modelLeaveDeletion(void);
 
-/* A wait is about to be made. `timeout` is in microseconds, -1 if there is no limit; `interrupted`
- * tells that it will end at once, by a signal. */
+/* Called before a wait. `timeout` is in microseconds, -1 if there is no limit; `interrupted` means
+ * that a signal will end it at once. */
 void modelWaits(long long timeout, bool interrupted);
 
-/* Callbacks. Handlers are known by numbers from 1; no handler is 0. */
+/* Callbacks. Handlers have numbers from 1; 0 is no handler. */
 void modelHookBegins(bool after, int proc);
 void modelFileBegins(int fd, int proc, const void *data, int mask);
 void modelTimerBegins(long long id, int proc, const void *data);

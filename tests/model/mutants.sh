@@ -1,7 +1,7 @@
 #!/bin/bash
-# Shows that the model notices faults: puts one after the other into a copy of the sources, and runs
-# the model on it. The exit code is 0 if each was found. A fault that cannot be put in, as the code
-# has changed, is an error: adapt its line below.
+# Shows that the model finds faults: puts one fault after the other into a copy of the sources, and runs
+# the model on it. The exit code is 0 if each fault was found. If a fault cannot be put in, because the
+# code has changed, that is an error: adapt its line below.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 programs=${1:-3000}
@@ -44,7 +44,7 @@ timers() {
 mutant epoll ae.c 's/if \(eventLoop->ended != endedAtPoll\) mask = lookAgain.*?;//s' \
     'stale readiness is delivered to a new registration'
 mutant epoll ae.c 's/if \(!eventLoop->ready\) return;\s*if \(eventLoop->ended != ended\).*?;//s' \
-    'the second handler does not mind what the first one did'
+    'the second handler ignores what the first one did'
 mutant epoll ae.c 's/ && second != first//' \
     'one function for both is called twice'
 mutant epoll ae.c 's/eventLoop->ready = 0;//' \
@@ -270,7 +270,7 @@ mutant epoll ae_epoll.c 's/if \(slot->registration != registrationOf.*?continue;
 mutant epoll ae_epoll.c 's/(watch\(set, EPOLL_CTL_ADD, fd, )slot->mask/$1AE_READABLE/' \
     'epoll: a new set forgets the writers'
 mutant epoll ae_epoll.c 's/if \(watch\(poller->fd, EPOLL_CTL_MOD, fd, slot->mask, slot->registration\)\)\s*return errno.*?;//' \
-    'epoll: a new set takes in a file that nobody has registered'
+    'epoll: a new set includes a file that is not registered'
 mutant epoll ae_epoll.c 's/(endRegistration\(eventLoop, fd\);\s*)poller->mayHaveGhosts = 1;/$1/' \
     'epoll: no ghost is expected when a number is used again'
 mutant select ae_select.c 's/if \(mask & AE_WRITABLE\) FD_CLR\(fd, &poller->writable\);//' \
@@ -278,7 +278,7 @@ mutant select ae_select.c 's/if \(mask & AE_WRITABLE\) FD_CLR\(fd, &poller->writ
 mutant select ae_select.c 's/ && dropClosedFds\(eventLoop\) > 0//; s/errno == EBADF/0/' \
     'select: a closed fd is fatal'
 mutant kqueue ae_kqueue.c 's/return side \| others;/return side;/' \
-    'kqueue: the end of a file is told to one side only'
+    'kqueue: the end of a file is reported for one side only'
 mutant kqueue ae_kqueue.c 's/return pollNow\(\(int\)event->ident, AE_READABLE\) == AE_BOTH;/return 1;/' \
     'kqueue: a half-close is a hang-up to the reader'
 mutant kqueue ae_kqueue.c 's/\*slotMask &= ~NOTES;//' \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs random programs on the model and on each backend, for so many seconds each, from a seed that
-# is another one every time.
+# Runs random programs on the model and on each backend, for SECONDS each, from a seed that is different
+# each time.
 set -eu
 cd "$(dirname "$0")/../.."
 

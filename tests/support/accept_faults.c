@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-/* Returns the errno, 0 if accept is not to fail. */
+/* Returns the errno, 0 if accept must not fail. */
 static int fault(void) {
     const char *path = getenv("ACCEPT_FAULTS");
     char calls[4096];

@@ -1,19 +1,28 @@
-/* Faults and names for the tests of anet: system calls that fail on demand, and host names with the
- * addresses a test wants.
+/* Faults and names for the tests of anet: system calls that fail on request, and names with the
+ * addresses that a test chooses.
  *
- * On ELF systems a function of the program is found before that of the same name in libc. So the
- * ones below stand between anet.c and libc, without any flag for the linker. Elsewhere, and with
- * NO_INJECTION, CAN_INJECT is 0, and the tests that need them skip.
+ * On ELF systems a function of the program is found before the function of the same name in libc.
+ * So the functions below are called by anet.c in place of those of libc, without a linker flag. On
+ * other systems, and with NO_INJECTION, CAN_INJECT is 0, and the tests that need them are skipped.
  *
- *     failCall("listen", 1, EIO);             the first call of listen from now on fails
- *     failCall(ANY_CALL, n, EIO);             the n-th of all calls fails
- *     spoilErrno();                           cleaning up (close, unlink, freeaddrinfo) sets errno
- *     connectAtOnce();                        connect waits until the connection is made
- *     tellNoAddress();                        accept, getpeername, getsockname succeed, but write
- * none repair();                               all that is over nameHas("a.test", "::1",
- * "127.0.0.1");  getaddrinfo knows a.test, by these addresses nameHas("a.test", "?", NULL); an
- * address of a family that nobody knows nameFails("a.test", EAI_MEMORY);        getaddrinfo fails
- * for a.test
+ *     failCall("listen", 1, EIO);
+ *         the first call of listen after this fails
+ *     failCall(ANY_CALL, n, EIO);
+ *         the n-th of all calls fails
+ *     spoilErrno();
+ *         close, unlink and freeaddrinfo set errno
+ *     connectAtOnce();
+ *         connect waits until the connection is established
+ *     reportNoAddress();
+ *         accept, getpeername and getsockname succeed, but write no address
+ *     repair();
+ *         ends all of these
+ *     nameHas("a.test", "::1", "127.0.0.1");
+ *         getaddrinfo finds a.test, with these addresses
+ *     nameHas("a.test", "?", NULL);
+ *         getaddrinfo finds an address of an unknown family
+ *     nameFails("a.test", EAI_MEMORY);
+ *         getaddrinfo fails for a.test
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -50,15 +59,15 @@ static struct {
 
 static struct {
     int armed, struck, spoil, atOnce, silent;
-    int cloexecByFcntl, listens; /* calls since the last repair */
+    int cloexecByFcntl, listens; /* calls since the last call of repair */
 } injected;
 
 static struct {
     const char *name, *addresses[4];
-    int code;           /* what getaddrinfo answers, when there are no addresses */
-    const char *reason; /* what gai_strerror makes of that, if not NULL */
-    int families[4];    /* what was asked, in that order */
-    int asked, pending; /* questions; lists not yet freed */
+    int code;           /* what getaddrinfo returns if there are no addresses */
+    const char *reason; /* the text of gai_strerror, if not NULL */
+    int families[4];    /* of the requests, in order */
+    int asked, pending; /* requests; lists not yet freed */
 } fakeName;
 
 static void repair(void) {
@@ -85,7 +94,7 @@ static void connectAtOnce(void) {
     injected.atOnce = 1;
 }
 
-static void tellNoAddress(void) {
+static void reportNoAddress(void) {
     injected.silent = 1;
 }
 
@@ -104,7 +113,7 @@ static void nameFails(const char *name, int code) {
 
 #if CAN_INJECT
 
-/* One call may be due for several faults; every one counts it. */
+/* A call may match several faults; each fault counts it. */
 static int strikes(const char *name) {
     int i, due = 0;
     for (i = 0; injected.armed && i < 8 && faults[i].name != NULL; i++) {
@@ -121,8 +130,8 @@ static void spoil(void) {
     if (injected.spoil) errno = EDOM;
 }
 
-/* The function takes its name in the object file from the label; in C it has another, as libc's
- * headers declare some of these with types of their own. */
+/* The asm label is the function's name in the object file. In C it has another name, because libc's
+ * headers declare some of these with other types. */
 #define REAL(pointer, name)                             \
     do {                                                \
         if ((pointer) == NULL) {                        \
@@ -196,7 +205,7 @@ int faulty_fcntl(int fd, int command, ...) {
     return real(fd, command, argument);
 }
 
-/* On loopback some systems have the connection ready when connect returns. */
+/* On some systems a connection over loopback is established when connect returns. */
 int faulty_connect(int fd, const struct sockaddr *to, socklen_t len) __asm__("connect");
 int faulty_connect(int fd, const struct sockaddr *to, socklen_t len) {
     static int (*real)(int, const struct sockaddr *, socklen_t);

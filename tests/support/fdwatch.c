@@ -1,12 +1,12 @@
-/* A knote or an association is gone when its fd *number* is closed: at once, even if a duplicate of
- * the file lives on, even if the number is given out again a moment later. No question put to Linux
- * afterwards can tell that: epoll and kcmp(2) know files, not numbers, and fstat(2) sees the same
- * inode when a number was closed and filled again from a duplicate. So this file watches the moment
- * itself: it defines close and its kin in the test program, which thereby serves all callers in the
- * program and its shared libraries, with no flag for the linker and nothing for libae to know.
- * (Neither ASan nor valgrind stands in the way: neither replaces these functions.)
+/* A knote or an association is deleted when its fd *number* is closed: at once, even if a duplicate
+ * of the file is open, and even if the number is used again soon after. No later system call on
+ * Linux can detect that: epoll and kcmp(2) identify files, not numbers, and fstat(2) returns the
+ * same inode if the number was closed and opened again as a duplicate. So this file defines close
+ * and the related functions in the test program. They serve all callers in the program and its
+ * shared libraries; no linker flag and no change of libae is needed. (ASan and valgrind do not
+ * replace these functions.)
  *
- * Not seen are closes inside libc (fclose, closedir, freopen). The emulations notice those when
+ * Closes inside libc (fclose, closedir, freopen) are not seen. The emulations notice those when
  * they next poll the fd, unless the number is in use again by then.
  *
  * SPDX-License-Identifier: MIT
@@ -44,14 +44,14 @@ void fdwatchLeave(const sigset_t *callersMask) {
     pthread_sigmask(SIG_SETMASK, callersMask, NULL);
 }
 
-/// Fork: no other thread may hold the lock at that moment, the child would never get it ///
+/// Fork: no other thread may hold the lock then, or the child could never take it ///
 
 static sigset_t forkersMask;
 
 static void beforeFork(void) {
     sigset_t mask;
     fdwatchEnter(&mask);
-    forkersMask = mask; /* Ours to write only now, with the lock held. */
+    forkersMask = mask; /* Written only here, with the lock held. */
 }
 
 static void afterForkInParent(void) {
@@ -85,7 +85,7 @@ void fdwatchRegister(void (*closing)(int first, int last), void (*forked)(void))
 
 /// Closing ///
 
-static void tellListeners(int first, int last) {
+static void callListeners(int first, int last) {
     if (last < 0) return;
     for (int i = 0; i < LISTENERS; i++) {
         if (listeners[i].closing != NULL) listeners[i].closing(first < 0 ? 0 : first, last);
@@ -99,7 +99,7 @@ void fdwatchCloseQuietly(int fd) {
 int close(int fd) {
     sigset_t mask;
     fdwatchEnter(&mask);
-    tellListeners(fd, fd);
+    callListeners(fd, fd);
     int result = (int)syscall(SYS_close, fd);
     fdwatchLeave(&mask);
     return result;
@@ -109,7 +109,7 @@ int dup3(int from, int to, int flags) {
     sigset_t mask;
     fdwatchEnter(&mask);
     bool closes = from != to && (flags & ~O_CLOEXEC) == 0 && fcntl(from, F_GETFD) != -1;
-    if (closes) tellListeners(to, to);
+    if (closes) callListeners(to, to);
     int result = (int)syscall(SYS_dup3, from, to, flags);
     fdwatchLeave(&mask);
     return result;
@@ -125,7 +125,7 @@ int close_range(unsigned first, unsigned last, int flags) {
     sigset_t mask;
     fdwatchEnter(&mask);
     if (first <= last && first <= INT_MAX && (flags & ONLY_MARK_CLOSE_ON_EXEC) == 0) {
-        tellListeners((int)first, last > INT_MAX ? INT_MAX : (int)last);
+        callListeners((int)first, last > INT_MAX ? INT_MAX : (int)last);
     }
     int result = (int)syscall(SYS_close_range, first, last, flags);
     fdwatchLeave(&mask);

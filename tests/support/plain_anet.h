@@ -1,6 +1,5 @@
-/* A system with no more than POSIX has: anet.c and its tests are compiled with this in front, to
- * see what anet.c does where close-on-exec comes after birth, and keep-alive and marks have no
- * options.
+/* A system that has only POSIX: anet.c and its tests are compiled with this header first, to test
+ * anet.c without atomic close-on-exec and without the options of keep-alive and marks.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

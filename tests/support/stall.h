@@ -1,5 +1,5 @@
-/* What the copy of ae.c that test_stall.c runs calls in place of the allocator and of the functions
- * that move memory. ae.c includes it after <string.h> (AE_ALLOC_HEADER).
+/* The copy of ae.c in test_stall.c calls these in place of the allocator and of the functions that
+ * move memory. ae.c includes this header after <string.h> (AE_ALLOC_HEADER).
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -16,8 +16,8 @@ void *stallMemset(void *to, int byte, size_t size);
 void *stallMemcpy(void *to, const void *from, size_t size);
 void *stallMemmove(void *to, const void *from, size_t size);
 
-/* In ae.c, and not in the suite itself. */
-#ifdef SEAMS_H
+/* For ae.c, not for the suite itself. */
+#ifdef INTERPOSE_H
 #undef memset
 #undef memcpy
 #undef memmove

@@ -1,11 +1,12 @@
-/* See support.h. What seams.h redirects arrives in the second half of this file.
+/* See support.h. The second half of this file has the functions to which interpose.h redirects
+ * calls.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 #include "tests/support/support.h"
 
-#define SEAMS_FOR_SUPPORT
-#include "tests/support/seams.h"
+#define INTERPOSE_FOR_SUPPORT
+#include "tests/support/interpose.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,7 +18,7 @@ enum { TEST_SECONDS = 120, SCANNED_FDS = 4096, MOST_FDS = 8192 };
 
 /// Calls that fail ////////////////////////////////////////////////////////////////////////////////
 
-/* Some tests run loops in several threads: what those touch is atomic. */
+/* Some tests run loops in several threads: the variables that they use are atomic. */
 static atomic_int calls[CALL_KINDS];
 static struct {
     bool armed, always, struck;
@@ -42,7 +43,7 @@ bool hasFailed(void) {
     return fault.struck;
 }
 
-void mendCalls(void) {
+void stopFailures(void) {
     fault.armed = false;
 }
 
@@ -60,7 +61,7 @@ void limitTransfers(size_t limit) {
     transferLimit = limit;
 }
 
-/* Counts a call, and answers whether it must fail. */
+/* Counts a call, and returns whether it must fail. */
 static bool fails(CallKind kind) {
     calls[kind]++;
     if (!fault.armed || fault.kind != kind) return false;
@@ -85,8 +86,8 @@ int liveBlocks(void) {
     return blocks;
 }
 
-/* To the memory sanitizer, garbage is as good as anything else, unless it is told; and it does not
- * know of every system call that writes to memory. */
+/* Tells the memory sanitizer that garbage is not initialized memory, and that a system call has
+ * written to memory, which it does not know for all calls. */
 #if defined(__has_feature)
 #if __has_feature(memory_sanitizer)
 #include <sanitizer/msan_interface.h>
@@ -169,7 +170,7 @@ int setUp(void **state) {
     (void)state;
     alarm(TEST_SECONDS);
     signal(SIGPIPE, SIG_IGN);
-    mendCalls();
+    stopFailures();
     forgetCalls();
     limitTransfers(0);
     watchWaits(NULL);
@@ -199,7 +200,7 @@ void deleteLoop(void) {
 
 int tearDown(void **state) {
     (void)state;
-    mendCalls();
+    stopFailures();
     deleteLoop();
     frozen = false;
     for (int fd = 0; fd < MOST_FDS; fd++)
@@ -356,7 +357,7 @@ int neverTime(aeEventLoop *el, long long id, void *name) {
 
 /// Files //////////////////////////////////////////////////////////////////////////////////////////
 
-/* To be closed after the test. */
+/* The fd is closed after the test. */
 static void adopt(int fd) {
     assert_in_range(fd, 0, MOST_FDS - 1);
     isOurs[fd] = true;
@@ -477,7 +478,7 @@ int supportClockGettime(clockid_t clock, struct timespec *now) {
     return 0;
 }
 
-/* What a wait that found nothing answers under a frozen clock: 0, or -1 with EINTR. */
+/* The return value of a wait that found nothing, with a frozen clock: 0, or -1 with EINTR. */
 static int waitFrozen(long long microseconds) {
     if (microseconds == NO_TIMEOUT) {
         errno = EINTR;
@@ -499,7 +500,7 @@ int largestBatchAsked(void) {
 
 bool countsMicroseconds(void) {
     if (!backendIs("epoll")) return true;
-#ifdef SEAMS_EPOLL_PWAIT2
+#ifdef INTERPOSE_EPOLL_PWAIT2
     static int known = -1;
     if (known == -1) {
         struct epoll_event event;
@@ -524,13 +525,13 @@ int interruptedWaits(void) {
     return interruptions;
 }
 
-/* Returns the result of a wait that was passed on, and counts it if a signal has interrupted it. */
+/* Returns the result of a real wait, and counts it if a signal has interrupted it. */
 static int passedOn(int result) {
     if (result == -1 && errno == EINTR) interruptions++;
     return result;
 }
 
-/* Counts a wait and takes note of what it asks for. Answers whether it must fail. */
+/* Counts a wait and stores its arguments. Returns whether it must fail. */
 static bool waitFails(CallKind kind, int room, long long microseconds) {
     if (kind == WAIT && waitWatcher) waitWatcher(microseconds);
     latestTimeout = microseconds;
@@ -538,7 +539,7 @@ static bool waitFails(CallKind kind, int room, long long microseconds) {
     return fails(kind);
 }
 
-#if defined(SEAMS_EPOLL_PWAIT2) || defined(SEAMS_KQUEUE) || defined(SEAMS_EVPORT)
+#if defined(INTERPOSE_EPOLL_PWAIT2) || defined(INTERPOSE_KQUEUE) || defined(INTERPOSE_EVPORT)
 /* In microseconds, rounded up. */
 static long long microsecondsOf(const struct timespec *timeout) {
     if (!timeout) return NO_TIMEOUT;
@@ -710,12 +711,12 @@ int supportEpollWait(int epfd, struct epoll_event *events, int room, int millise
     return ready ? ready : waitFrozen(microseconds);
 }
 
-#ifdef SEAMS_EPOLL_PWAIT2
+#ifdef INTERPOSE_EPOLL_PWAIT2
 int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
                        const struct timespec *timeout, const sigset_t *signals) {
     if (fails(PRECISE_WAIT)) return -1;
     if (!countsMicroseconds()) {
-        errno = ENOSYS; /* as the kernel says, or what stands in for it (valgrind) */
+        errno = ENOSYS; /* from the kernel, or from valgrind in its place */
         return -1;
     }
     if (waitFails(WAIT, room, microsecondsOf(timeout))) return -1;
@@ -730,14 +731,14 @@ int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
 #endif
 #endif
 
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
 int supportKqueue(void) {
     return fails(CREATE) ? -1 : kqueue();
 }
 
 int supportKevent(int kq, const struct kevent *changes, unsigned short changeCount,
                   struct kevent *events, unsigned short room, const struct timespec *timeout) {
-    if (changeCount > 0 || room == 0) { /* a wait has room for what it finds */
+    if (changeCount > 0 || room == 0) { /* a wait has room for its results */
         if (fails(CHANGE)) return -1;
         return kevent(kq, changes, changeCount, events, room, timeout);
     }
@@ -750,7 +751,7 @@ int supportKevent(int kq, const struct kevent *changes, unsigned short changeCou
 }
 #endif
 
-#ifdef SEAMS_EVPORT
+#ifdef INTERPOSE_EVPORT
 int supportPortCreate(void) {
     return fails(CREATE) ? -1 : port_create();
 }
@@ -771,7 +772,7 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
     struct timespec zero = {0, 0};
     const unsigned asked = *count;
     int result = port_getn(port, list, room, count, &zero);
-    /* Some kernels leave the count as it was if there is nothing. */
+    /* Some kernels do not change the count if there are no events. */
     bool found = *count > 0 && (*count != asked || list[0].portev_source != 0);
     if (found || (result == -1 && errno != ETIME)) return result;
     result = waitFrozen(microsecondsOf(timeout));

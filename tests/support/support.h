@@ -1,6 +1,6 @@
-/* What the tests of the event loop share: a loop that is set up and torn down around each test,
- * pipes, a journal of what was called, a clock that moves when it is told to, and system calls
- * that fail on demand.
+/* The tests of the event loop share: a loop that is created before and deleted after each test,
+ * pipes, a journal of calls, a clock that moves only on request, and system calls that fail on
+ * request.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -15,17 +15,17 @@
 
 /// The allocator of ae.c //////////////////////////////////////////////////////////////////////////
 
-/* It counts the blocks that live, moves each block that it resizes, fills memory with garbage
- * before use and after, and aborts when it gets back a block past whose end something was written.
- * When it fails it leaves errno alone, when it frees it spoils errno: a host's allocator may do
- * both. */
+/* It counts the allocated blocks, moves each block that it resizes, fills memory with garbage
+ * before and after use, and aborts when a block that it frees was written beyond its end. It does
+ * not set errno when it fails, and changes errno when it frees: other allocators may do the same.
+ */
 
 void *supportMalloc(size_t size);
 void *supportRealloc(void *memory, size_t size);
 void supportFree(void *memory);
 
-/* ae.c takes those and needs no more. */
-#ifndef SEAMS_H
+/* ae.c uses only the functions above. */
+#ifndef INTERPOSE_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,12 +38,13 @@ void supportFree(void *memory);
 
 #include "ae.h"
 
-/// The surroundings of a test /////////////////////////////////////////////////////////////////////
+/// Before and after a test ////////////////////////////////////////////////////////////////////////
 
 #define TEST(name) static void name(void **state __attribute__((unused)))
 
-/* For the list of tests: with `loop`, or without one. After either, no memory and no fd may be
- * left, all failures are mended, and the clock is the real one again. A test that hangs dies. */
+/* For the list of tests: with `loop`, or without one. After the test all memory must be freed and
+ * all fds closed; injected failures end, and the clock is the real one again. A test that hangs is
+ * killed. */
 #define WITH_LOOP(name) cmocka_unit_test_setup_teardown(name, setUpLoop, tearDown)
 #define WITHOUT_LOOP(name) cmocka_unit_test_setup_teardown(name, setUp, tearDown)
 
@@ -58,13 +59,13 @@ int tearDown(void **state);
 /* Deletes `loop` before the end of the test. */
 void deleteLoop(void);
 
-/* Says why, and skips the test. */
+/* Prints the reason, and skips the test. */
 #define SKIP(reason) (print_message("skipped: %s\n", reason), skip())
 
 bool backendIs(const char *name);
 
-/* From now on, poll(2) in ae.c tells of no hang-up where there is something to read, be it the end,
- * as on NetBSD; until the test ends. */
+/* Until the test ends, poll(2) in ae.c does not report a hang-up if the fd is readable, also at the
+ * end of input, as on NetBSD. */
 void hideHangUps(void);
 
 /* NetBSD's kernel, or the emulation of it. */
@@ -77,7 +78,7 @@ void hideHangUps(void);
 int openFds(void);
 int liveBlocks(void);
 
-/* How many more fds may be opened, at most `wanted`, after the soft limit was raised for them. */
+/* Raises the soft limit, and returns how many more fds may be opened, at most `wanted`. */
 int roomForFds(int wanted);
 
 /// Processes //////////////////////////////////////////////////////////////////////////////////////
@@ -85,8 +86,8 @@ int roomForFds(int wanted);
 /* Forks, and returns the wait status of the child, whose exit code is what `run` returns. */
 int statusOfChild(int (*run)(void));
 
-/* For a process that is about to end without exit(3): where coverage is measured, writes down what
- * was counted. May be a handler of signals. */
+/* For a process that ends without exit(3): writes the counts of a coverage build to their files.
+ * May be a signal handler. */
 void writeCounts(int unused);
 
 /// One iteration //////////////////////////////////////////////////////////////////////////////////
@@ -96,24 +97,23 @@ int look(void);    /* files and timers; does not wait */
 
 /// The journal ////////////////////////////////////////////////////////////////////////////////////
 
-/* What was called, in order, in words with a blank between them. Each assertion begins a new one.
- */
+/* The calls in their order, as words separated by blanks. Each assertion starts a new journal. */
 void journal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *takeJournal(void);
 
 #define assertJournal(expected) assert_string_equal(takeJournal(), expected)
 
-/* Handlers that take the clientData for their name, and write themselves down. None of the file
- * handlers reads or writes. */
+/* Handlers that use clientData as their name, and write an entry into the journal. The file
+ * handlers do not read or write. */
 void onRead(aeEventLoop *el, int fd, void *name, int mask);     /* "A.read" */
 void onWrite(aeEventLoop *el, int fd, void *name, int mask);    /* "A.write" */
 void onEither(aeEventLoop *el, int fd, void *name, int mask);   /* "A:r", "A:w" or "A:rw" */
 int onTime(aeEventLoop *el, long long id, void *name);          /* "A"; once */
-int onTimeAtOnce(aeEventLoop *el, long long id, void *name);    /* "A"; again with answer 0 */
-int onTimeIn10(aeEventLoop *el, long long id, void *name);      /* "A"; again in 10 ms */
+int onTimeAtOnce(aeEventLoop *el, long long id, void *name);    /* "A"; returns 0 */
+int onTimeIn10(aeEventLoop *el, long long id, void *name);      /* "A"; returns 10 */
 void onFinalize(aeEventLoop *el, void *name);                   /* "~A" */
 void countFile(aeEventLoop *el, int fd, void *count, int mask); /* counts in an int */
-int countTime(aeEventLoop *el, long long id, void *count);      /* likewise; once */
+int countTime(aeEventLoop *el, long long id, void *count);      /* the same; once */
 
 /* Must never be called. */
 void neverFile(aeEventLoop *el, int fd, void *name, int mask);
@@ -123,7 +123,7 @@ int neverTime(aeEventLoop *el, long long id, void *name);
 
 /* All are non-blocking, and are closed after the test. */
 typedef struct {
-    int out, in; /* what is written to `in` can be read from `out` */
+    int out, in; /* data written to `in` can be read from `out` */
 } Pipe;
 
 Pipe newPipe(void);
@@ -132,7 +132,7 @@ void newSocketPair(int fds[2]); /* both are writable */
 void newReadySocket(int *fd);   /* readable and writable */
 int newRegularFile(void);
 int newCopy(int fd, int from);  /* at the lowest free number that is not below `from` */
-void replaceFd(int fd, int by); /* `fd` becomes a copy of `by`; if it was open, it was closed */
+void replaceFd(int fd, int by); /* `fd` becomes a copy of `by`; an open `fd` is closed */
 void shut(int fd);
 void sendByte(int fd);
 void takeByte(int fd);
@@ -140,9 +140,9 @@ void fill(int fd); /* until it is not writable */
 
 /// The clock that ae.c sees ///////////////////////////////////////////////////////////////////////
 
-/* A frozen clock moves only by these, and by waiting: a poll that finds nothing ready then comes
- * back at once, with the clock moved by its timeout. If that was without limit, it comes back as
- * after a signal (EINTR). */
+/* A frozen clock moves only by these calls, and by waiting: a poll that finds nothing ready returns
+ * at once, with the clock moved by its timeout. A poll without limit returns as after a signal
+ * (EINTR). */
 void freezeClock(void); /* at 1000 s */
 void setClock(long long seconds, long long nanoseconds);
 void advanceClock(long long microseconds);
@@ -150,8 +150,8 @@ void thawClock(void);             /* the real one again */
 uint64_t clockNow(void);          /* microseconds, of a frozen clock */
 long long clockNanoseconds(void); /* of a frozen clock */
 
-/* What epoll learns of the timer slack when a loop is created, in nanoseconds: -1, that it cannot
- * be had, in each test that does not set it. */
+/* Sets the timer slack that a new loop gets from prctl, in nanoseconds. Without this call, the
+ * system call fails in the test. */
 void setTimerSlack(int nanoseconds);
 
 /// System calls ///////////////////////////////////////////////////////////////////////////////////
@@ -166,7 +166,7 @@ typedef enum {
     PRECISE_WAIT, /* epoll_pwait2; one that does not fail is also a WAIT */
     POLL,         /* poll, in aeWait */
     FCNTL,
-    CLOSE, /* closes, even when it is made to fail */
+    CLOSE, /* closes, even if it returns a failure */
     SOCKET,
     BIND,
     LISTEN,
@@ -174,45 +174,46 @@ typedef enum {
     CONNECT,
     OPTION, /* setsockopt, getsockopt */
     NAME,   /* getsockname, getpeername */
-    LOOKUP, /* getaddrinfo; the error is what it answers */
+    LOOKUP, /* getaddrinfo; the error is its return value */
     PIPE,
-    FILES, /* chmod, stat; unlink, which unlinks even when it is made to fail */
+    FILES, /* chmod, stat; unlink, which unlinks even if it returns a failure */
     TRANSFER,
     CALL_KINDS
 } CallKind;
 
-/* Makes one call fail: the nth from now on. */
+/* Makes one call fail: the nth after this. */
 void failNth(CallKind kind, int nth, int error);
-/* Makes all calls from now on fail. */
+/* Makes all calls after this fail. */
 void failAll(CallKind kind, int error);
-/* Answers whether the failure has come to pass since then. */
+/* Returns whether a call has failed since then. */
 bool hasFailed(void);
-void mendCalls(void);
+void stopFailures(void);
 
-/* read and write for the handlers of a test: TRANSFER. With a limit other than 0 they transfer no
- * more than so many bytes at once. */
+/* read and write for the handlers of a test: TRANSFER. A limit other than 0 is the most bytes that
+ * one call transfers. */
 ssize_t supportRead(int fd, void *bytes, size_t size);
 ssize_t supportWrite(int fd, const void *bytes, size_t size);
 void limitTransfers(size_t limit);
 
-/* How many were made, failed ones included, since the test began or forgetCalls. */
+/* How many calls were made, including failed ones, since the test began or since forgetCalls. */
 int callsOf(CallKind kind);
 void forgetCalls(void);
 
-/* How many waits a real signal has interrupted since the program began. */
+/* How many waits a real signal has interrupted since the program started. */
 int interruptedWaits(void);
 
 #define NO_TIMEOUT (-1)
-long long lastTimeout(void);   /* of a WAIT or POLL, in microseconds, or NO_TIMEOUT */
-int largestBatchAsked(void);   /* how many events a WAIT wanted at most; 0 under select */
+long long lastTimeout(void); /* of a WAIT or POLL, in microseconds, or NO_TIMEOUT */
+int largestBatchAsked(
+    void); /* the largest number of events that a WAIT requested; 0 under select */
 bool countsMicroseconds(void); /* whether the backend's wait is finer than a millisecond */
 
-/* Calls this before each WAIT from now on, with its timeout; NULL ends it. */
+/* Calls `watcher` before each WAIT, with its timeout; NULL ends this. */
 void watchWaits(void (*watcher)(long long microseconds));
 
-/// Chance /////////////////////////////////////////////////////////////////////////////////////////
+/// Random numbers /////////////////////////////////////////////////////////////////////////////////
 
-/* The same numbers in each test, wherever it runs. */
+/* The same numbers in each test and on each machine. */
 uint64_t randomBits(void);
 int randomBelow(int limit);
 

@@ -1,35 +1,35 @@
-/* port_create(3C), port_associate(3C) and port_get(3C) of illumos, acted out on Linux, for file
- * descriptors only.
+/* An emulation of port_create(3C), port_associate(3C) and port_get(3C) of illumos on Linux, for
+ * file descriptors only.
  *
- * What the real kernel does                        How it is done here
+ * The real kernel                                  This emulation
  * ------------------------------------------------ -----------------------------------------------
  * One association per fd. To associate again       A table indexed by fd. The queued event, if any,
- * replaces events and user, and reports a          is dropped and the fd looked at anew.
- * condition that holds already.
- * An event is queued at the moment its condition   At the moments we can: for an fd being
- * comes true, and is a snapshot: it is retrieved   associated, then; for all fds, by poll(2), in
- * even if the condition has passed by then.        port_get, port_getn and portEmulationNotice.
- *                                                  What comes and goes between two is missed.
- * Retrieving the event ends the association.       The same. No event, no end: a condition does not
- * Until then no second event comes.                change an event that is queued already.
+ * replaces events and user, and reports a          is dropped and the fd checked again.
+ * condition that already holds.
+ * An event is queued when its condition becomes    At these moments: when an fd is associated; for
+ * true. It is a snapshot: it is retrieved even if  all fds, by poll(2), in port_get, port_getn and
+ * the condition no longer holds.                   portEmulationNotice. A condition that holds only
+ *                                                  between two of them is missed.
+ * Retrieving the event ends the association.       The same. Without an event it does not end, and
+ * Until then there is no second event.             a condition does not change a queued event.
  * Closing the fd ends it and drops its event.      fdwatch reports every close before it happens.
  * port_getn waits until *nget events are queued,   The same. The events found stay queued until the
  * then retrieves up to max, first in first out.    waiting is over.
- * When the time is out it retrieves what there     The same. A zero timeout is no time-out unless
- * is, with ETIME. Some releases leave *nget as     portEmulationZeroTimeoutIsEtime; *nget is 0 for
- * it was when that is nothing.                     nothing unless portEmulationLeavesCount.
- * A signal ends a wait with EINTR; *nget, list     Signals stay blocked except in the ppoll(2) that
- * and queue are as before. Some releases retrieve  sleeps. portEmulationInterruptRetrieval makes a
- * events and answer EINTR all the same.            call do so.
- * POLLHUP, POLLERR come unasked; regular files     As Linux's poll has it, too: POLLHUP alone for
- * are always ready.                                an empty pipe at end of file.
+ * After a timeout it retrieves the queued events   The same. A zero timeout is no timeout unless
+ * with ETIME. Some releases do not change *nget    portEmulationZeroTimeoutIsEtime; *nget is 0
+ * if there are none.                               without events unless portEmulationLeavesCount.
+ * A signal ends a wait with EINTR; *nget, list     Signals are blocked except in the ppoll(2) that
+ * and queue do not change. Some releases retrieve  sleeps. portEmulationInterruptRetrieval makes a
+ * events and return EINTR.                         call do that.
+ * POLLHUP, POLLERR are reported without request;   As with Linux's poll: POLLHUP alone for an empty
+ * regular files are always ready.                  pipe at end of file.
  *
- * The port's own fd is an eventfd, by which a change made in one thread wakes a sleeper in another;
- * like the real one it is inherited by exec unless FD_CLOEXEC is set.
+ * The port's own fd is an eventfd, by which a change in one thread wakes a sleeper in another. Like
+ * a real port it is inherited by exec unless FD_CLOEXEC is set.
  *
- * Not so here: a duplicate of the port's fd is no port, and the fd is never reported ready to
- * poll(2). After a fork parent and child each have a port of their own with the same associations.
- * Of two threads that wait on one port, one may be woken late.
+ * Differences: a duplicate of the port's fd is no port, and the fd is never reported ready to
+ * poll(2). After a fork parent and child each have their own port with the same associations. Of
+ * two threads that wait on one port, one may wake late.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -64,7 +64,7 @@ struct port {
     int sleepers;
     struct association *associations; /* By fd. */
     int room;
-    unsigned count, queued; /* The queued ones are among the count. */
+    unsigned count, queued; /* The count includes the queued ones. */
     int first, last;        /* Of the queue; -1 if empty. */
     struct port *next;
 };
@@ -155,7 +155,7 @@ static void closing(int first, int last) {
     }
 }
 
-/* The threads that slept in the parent are not here. */
+/* The sleeping threads are in the parent only. */
 static void forked(void) {
     for (struct port *port = ports; port != NULL; port = port->next) port->sleepers = 0;
 }
@@ -183,7 +183,7 @@ int port_create(void) {
 /// Noticing ///
 
 /* Fills the set with the associated fds that have no event yet. The first entry is the port itself:
- * it only ends a sleep, when another thread changed something. */
+ * it only ends a sleep, after a change in another thread. */
 static nfds_t fillPollSet(const struct port *port, struct pollfd *set) {
     nfds_t count = 0;
     set[count++] = (struct pollfd){.fd = port->fd, .events = POLLIN};
@@ -195,7 +195,7 @@ static nfds_t fillPollSet(const struct port *port, struct pollfd *set) {
     return count;
 }
 
-/* Polls the set, queues an event for every condition that holds, and takes those fds out of it. */
+/* Polls the set, queues an event for every condition that holds, and removes those fds from it. */
 static int noticeSet(struct port *port, struct pollfd *set, nfds_t count) {
     if (poll(set, count, 0) == -1) return -1;
     if (set[0].revents) (void)!read(port->fd, &(uint64_t){0}, sizeof(uint64_t));
@@ -211,7 +211,7 @@ static int noticeSet(struct port *port, struct pollfd *set, nfds_t count) {
     return 0;
 }
 
-/* Answers as fdwatchSleep does; also -1 if the port was closed in another thread meanwhile. */
+/* Returns as fdwatchSleep does; also -1 if another thread has closed the port. */
 static int sleepOn(struct port *port, struct pollfd *set, nfds_t count, int64_t deadline,
                    const sigset_t *callersMask) {
     int fd = port->fd;
@@ -226,7 +226,8 @@ static int sleepOn(struct port *port, struct pollfd *set, nfds_t count, int64_t 
     return awake;
 }
 
-/* Until so many events are queued or the time is out: 0. Else -1 with errno. */
+/* Waits until that many events are queued or the timeout is over, and returns 0. On failure it
+ * returns -1 with errno. */
 static int waitForEvents(struct port *port, unsigned wanted, int64_t deadline,
                          const sigset_t *callersMask) {
     int awake;
@@ -257,7 +258,7 @@ static int makeRoom(struct port *port, int fd) {
     return 0;
 }
 
-/* The port, if both it and the object are ones that can have to do with each other. */
+/* Returns the port, if both its number and the object are valid. */
 static struct port *checkArguments(int fd, int source, uintptr_t object) {
     emulation.calls++;
     struct port *port = findPort(fd);
@@ -373,7 +374,7 @@ int port_getn(int port, port_event_t list[], unsigned max, unsigned *nget,
 int port_get(int port, port_event_t *event, struct timespec *timeout) {
     unsigned got = 1;
     int result = port_getn(port, event, 1, &got, timeout);
-    /* Here ETIME is what a zero timeout answers on every release. */
+    /* Here a zero timeout returns ETIME on every release. */
     return result == 0 && got == 0 ? fail(ETIME) : result;
 }
 

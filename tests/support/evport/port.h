@@ -1,5 +1,5 @@
-/* <port.h> of the event port emulation: what illumos' gives a program that waits for descriptors.
- * As there, the POLL* values come from <poll.h>, which a program has to include by itself.
+/* <port.h> of the event port emulation: the parts of illumos' that concern file descriptors. As
+ * there, a program must include <poll.h> itself for the POLL* values.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -1,5 +1,5 @@
-/* Switches and counters for tests that run on the event port emulation. Only those
- * that take a port may be called while another thread is inside a port_ function.
+/* Switches and counters for tests on the event port emulation. While another thread is inside a
+ * port_ function, only those with a port as a parameter may be called.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -9,38 +9,38 @@
 
 #include <stdbool.h>
 
-/* Puts every switch back to what a fresh program has, and the counter to 0. Ports stay. */
+/* Resets every switch to its default and the counter to 0. Ports do not change. */
 void portEmulationReset(void);
 
-/* Whether port_getn with a zero timeout answers -1 and ETIME when there are fewer events than *nget
- * (as some releases do), or 0 (default). *nget and the list are the same either way. */
+/* Whether port_getn with a zero timeout returns -1 and ETIME if there are fewer events than *nget
+ * (as some releases do), or 0 (the default). *nget and the list are the same in both cases. */
 void portEmulationZeroTimeoutIsEtime(bool etime);
 
-/* Whether *nget stays as it was when port_getn finds nothing, instead of becoming 0. */
+/* Whether port_getn without events leaves *nget unchanged, instead of setting it to 0. */
 void portEmulationLeavesCount(bool leaves);
 
-/* Makes the next port_getn that retrieves events answer -1 and EINTR all the same; once. The list
- * is filled; *nget says how many entries of it, or stays as it was. */
+/* Makes the next port_getn that retrieves events return -1 and EINTR; once. The list is filled;
+ * *nget is the number of entries, or does not change. */
 void portEmulationInterruptRetrieval(bool countStays);
 
-/* How many associations a port can hold before port_associate answers EAGAIN; 0: no limit
- * (default). One whose event was retrieved no longer counts. */
+/* How many associations a port has room for before port_associate fails with EAGAIN; 0 (the
+ * default) means no limit. An association whose event was retrieved does not count. */
 void portEmulationLimit(unsigned associations);
 
 /* Makes the next port_associate fail with this errno; once. */
 void portEmulationFailAssociate(int error);
 
-/* Looks at all associated fds now, as the real kernel always does: a condition that holds at this
- * moment becomes an event, whatever happens to the fd before it is retrieved. */
+/* Checks all associated fds now, as the real kernel always does: a condition that holds at this
+ * moment becomes an event, even if it does not hold when the event is retrieved. */
 void portEmulationNotice(int port);
 
-/* The events an fd is associated for (its event may be queued already), -1 if it is not. */
+/* Returns the events for which an fd is associated (its event may be queued), -1 if it is not. */
 int portEmulationAssociated(int port, int fd);
 
-/* How many threads are waiting on this port, or have just been woken. */
+/* Returns how many threads wait on this port, or are waking. */
 int portEmulationSleepers(int port);
 
-/* Calls of port_ functions so far, port_create apart. */
+/* Returns the number of calls of port_ functions other than port_create. */
 unsigned long portEmulationCalls(void);
 
 #endif

@@ -1,39 +1,39 @@
-/* kqueue(2) of FreeBSD, acted out on Linux, for file descriptors only.
+/* An emulation of FreeBSD's kqueue(2) on Linux, for file descriptors only.
  *
- * What the real kernel does                        How it is done here
+ * The real kernel                                  This emulation
  * ------------------------------------------------ -----------------------------------------------
  * One knote per (ident, filter); EV_ADD of an      A table of slots indexed by fd, two knotes in
  * existing one modifies and enables it.            each.
  * Closing an fd number deletes its knotes at       fdwatch reports every close before it happens.
  * once, closing the queue deletes the queue.
  * Events are level-triggered.                      poll(2) of all enabled knotes in each call.
- * EV_CLEAR: an event comes when something new      An EPOLLET epoll instance per filter, made at
- * happens, if the condition still holds when it    the first EV_CLEAR, says which knotes have news;
- * is fetched.                                      poll then says whether the condition holds.
- * Events queue up first in, first out.             The next call starts behind the last event told.
- * A change that fails is answered with EV_ERROR,   The same. Neither then, nor after a receipt, are
- * or ends the call if there is no room for that.   pending events drained or waited for.
- * A fork's child has no kqueue at that number.     The child closes it, by pthread_atfork(3).
- * A signal ends a wait (EINTR), but not a poll;    Signals stay blocked except in the ppoll(2) that
- * the changes are applied by then.                 sleeps.
- * EV_EOF comes while there still is data to read.  POLLRDHUP is asked for. A pipe's POLLERR counts.
- * EVFILT_WRITE of a pipe whose reader is gone is   poll(2) says POLLERR of it.
- * refused with EPIPE, on NetBSD with EBADF.
- * NetBSD: the writer of a full pipe does not hear  POLLERR without POLLOUT is passed over.
- * that its reader goes.
- * A regular file is readable unless its offset is  Looked at by fstat(2) and lseek(2). One that
- * at its end, and always writable.                 grows while a call sleeps is seen by the next.
+ * EV_CLEAR: an event is reported when something    An EPOLLET epoll instance per filter, created at
+ * new happens, if the condition still holds when   the first EV_CLEAR, reports which knotes
+ * changed; it is retrieved.                                 poll then reports whether the condition
+ * holds. Events are queued first in, first out.           The next call starts after the last event
+ * that was reported. A change that fails is reported with EV_ERROR,   The same. After such an error
+ * or a receipt, the or ends the call if there is no room for that.   call neither retrieves nor
+ * waits for events. A child of fork has no kqueue at that number.    The child closes it, by
+ * pthread_atfork(3). A signal ends a wait (EINTR), but not a poll;    Signals are blocked except in
+ * the ppoll(2) that the changes are applied by then.                 sleeps. EV_EOF is reported
+ * while there still is input.   POLLRDHUP is requested. A pipe's POLLERR counts. EVFILT_WRITE of a
+ * pipe without a reader is       poll(2) reports POLLERR for it. refused with EPIPE, on NetBSD with
+ * EBADF. NetBSD: the writer of a full pipe gets no event  POLLERR without POLLOUT is ignored. when
+ * the reader closes it. A regular file is readable unless its offset is  fstat(2) and lseek(2)
+ * check it. If a file grows at its end, and always writable.                 while a call sleeps,
+ * the next call reports it.
  *
- * The queue's own fd is an eventfd, by which a change made in one thread wakes a sleeper in
- * another; of two threads that wait on one queue, one may be woken late.
+ * The queue's own fd is an eventfd, by which a change in one thread wakes a sleeper in another. Of
+ * two threads that wait on one queue, one may wake late.
  *
- * A change with fflags or data (NOTE_LOWAT and the like) is refused with EINVAL: what they would do
- * is not emulated, so a program that sets them by mistake is found out.
+ * A change with fflags or data (NOTE_LOWAT and the like) is refused with EINVAL: their effects are
+ * not emulated, so a program that sets them by mistake gets an error.
  *
- * Not so here: a duplicate of the queue's fd is no queue, and the fd itself is never reported ready
- * to poll(2) or to another queue. A stream socket neither listening nor connected reports EV_EOF
- * (Linux: POLLHUP), a real one nothing. After a shutdown(2) of one's own for writing EV_EOF does
- * not come for EVFILT_WRITE. A listening socket's data is 1, not the length of its queue.
+ * Differences: a duplicate of the queue's fd is no queue, and the fd itself is never reported ready
+ * to poll(2) or to another queue. A stream socket that is neither listening nor connected reports
+ * EV_EOF (Linux: POLLHUP); a real kqueue reports nothing. After the program's own shutdown(2) for
+ * writing, EV_EOF is not reported on EVFILT_WRITE. The data of a listening socket is 1, not the
+ * length of its queue.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -58,7 +58,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Without it, what has not failed is not answered. */
+/* Without it, changes that succeed are not reported. */
 #ifndef EV_RECEIPT
 #define EV_RECEIPT 0
 #endif
@@ -78,7 +78,7 @@ static const short readyEvents[WAYS] = {
 };
 
 struct knote {
-    struct kevent asked; /* Of its flags only EV_CLEAR and EV_ONESHOT. */
+    struct kevent asked; /* Only EV_CLEAR and EV_ONESHOT. */
     bool there;
     bool enabled;
     bool news; /* EV_CLEAR: something happened since the last event. */
@@ -87,7 +87,7 @@ struct knote {
 struct slot {
     struct knote knotes[WAYS];
     bool regularFile;
-    int socketError; /* Taken off the socket for fflags; getsockopt hands it back. */
+    int socketError; /* Read from the socket for fflags; getsockopt returns it. */
 };
 
 struct queue {
@@ -165,7 +165,8 @@ static void forked(void) {
     while (queues != NULL) {
         struct queue *queue = queues;
         queues = queue->next;
-        queue->sleepers = 0; /* They are in the parent, and so is the eventfd's counter. */
+        queue->sleepers =
+            0; /* The sleepers are in the parent, which also uses the eventfd's counter. */
         fdwatchCloseQuietly(queue->fd);
         freeQueue(queue);
     }
@@ -222,7 +223,7 @@ static int makeRoom(struct queue *queue, int fd) {
     return 0;
 }
 
-/* Begins to listen for news on an EV_CLEAR knote; a condition that holds already is news. */
+/* Starts to watch for changes of an EV_CLEAR knote; a condition that already holds is a change. */
 static int watchEdges(struct queue *queue, struct knote *knote, int fd, int way) {
     if (queue->edges[way] == -1) queue->edges[way] = epoll_create1(EPOLL_CLOEXEC);
     if (queue->edges[way] == -1) return errno;
@@ -231,7 +232,7 @@ static int watchEdges(struct queue *queue, struct knote *knote, int fd, int way)
     knote->news = false;
     if (epoll_ctl(queue->edges[way], EPOLL_CTL_ADD, fd, &event) == 0) return 0;
     if (errno != EPERM) return errno;
-    knote->news = true; /* A kind of file that is always ready, and has no news after this. */
+    knote->news = true; /* A file that is always ready, and does not change after this. */
     return 0;
 }
 
@@ -264,7 +265,7 @@ static int addKnote(struct queue *queue, const struct kevent *change, int fd, in
     return 0;
 }
 
-/* Answers 0 or an errno. */
+/* Returns 0 or an errno. */
 static int applyChange(struct queue *queue, const struct kevent *change) {
     int way = wayOf(change->filter);
     if (way == -1 || change->fflags != 0 || change->data != 0) return EINVAL;
@@ -301,8 +302,8 @@ static int applyChange(struct queue *queue, const struct kevent *change) {
     return 0;
 }
 
-/* Answers how many entries of the eventlist were filled (then the call is over), or -1 with errno.
- * *cut is set if a receipt found no room: the changes after it are not looked at. Both lists may
+/* Returns how many entries of the eventlist were filled (then the call is over), or -1 with errno.
+ * *cut is set if there was no room for a receipt: the changes after it are ignored. Both lists may
  * be the same array. */
 static int applyChanges(struct queue *queue, const struct kevent *changelist, int nchanges,
                         struct kevent *eventlist, int nevents, bool *cut) {
@@ -329,7 +330,7 @@ static bool isWaiting(const struct knote *knote) {
     return knote->there && knote->enabled && (!(knote->asked.flags & EV_CLEAR) || knote->news);
 }
 
-/* The kernel's notes on what happened, carried over to the EV_CLEAR knotes. */
+/* Copies the changes that the kernel has reported to the EV_CLEAR knotes. */
 static void gatherNews(struct queue *queue) {
     for (int way = 0; way < WAYS; way++) {
         struct epoll_event events[256];
@@ -343,14 +344,15 @@ static void gatherNews(struct queue *queue) {
     }
 }
 
-/* The question to poll(2). First come the entries that only end a sleep: a knote changed in another
- * thread, news for EV_CLEAR. Regular files are left out, as poll finds them ready at their end. */
+/* The set for poll(2). The first entries only end a sleep: a knote changed in another thread, a
+ * change for EV_CLEAR. Regular files are not in it, because poll reports them ready at their end.
+ */
 enum { WAKERS = 1 + WAYS };
 
 static nfds_t fillPollSet(const struct queue *queue, struct pollfd *set) {
     nfds_t count = 0;
     set[count++] = (struct pollfd){.fd = queue->fd, .events = POLLIN};
-    for (int way = 0; way < WAYS; way++) { /* poll passes over those that are -1. */
+    for (int way = 0; way < WAYS; way++) { /* poll ignores those that are -1. */
         set[count++] = (struct pollfd){.fd = queue->edges[way], .events = POLLIN};
     }
     for (int fd = 0; fd < queue->room; fd++) {
@@ -370,7 +372,7 @@ struct ready {
     short revents;
 };
 
-/* Writes down every knote that may have an event, by rising position. */
+/* Lists every knote that may have an event, in order of position. */
 static int listReady(struct queue *queue, const struct pollfd *set, nfds_t polled,
                      struct ready *ready) {
     int count = 0;
@@ -397,7 +399,7 @@ static unsigned nextRandom(unsigned below) {
     return emulation.random % below;
 }
 
-/* Answers where to begin: at the queue's turn, or anywhere in what is shuffled. */
+/* Returns where to start: at the queue's turn, or anywhere in a shuffled list. */
 static int orderReady(const struct queue *queue, struct ready *ready, int count) {
     int first = 0;
     while (first < count && ready[first].position < queue->turn) first++;
@@ -435,7 +437,7 @@ static int64_t writableBytes(int fd, mode_t mode) {
     return space > 0 ? space : 0;
 }
 
-/* Fills in the event of a knote; false if the condition turns out not to hold. */
+/* Fills in the event of a knote; returns false if the condition does not hold. */
 static bool describe(struct slot *slot, int fd, int way, short revents, struct kevent *event) {
     struct stat status;
     if (fstat(fd, &status) == -1) return false;
@@ -488,7 +490,7 @@ static int deliver(struct queue *queue, struct ready *ready, int count, struct k
     return delivered;
 }
 
-/* Looks once. Leaves in *set (the caller's to free) what to sleep on. */
+/* Checks once. Returns in *set, which the caller frees, the set to sleep on. */
 static int collectEvents(struct queue *queue, struct kevent *eventlist, int nevents,
                          struct pollfd **set, nfds_t *polled) {
     int delivered = -1;
@@ -509,7 +511,7 @@ static int collectEvents(struct queue *queue, struct kevent *eventlist, int neve
     return delivered;
 }
 
-/* Answers as fdwatchSleep does; also -1 if the queue was closed in another thread meanwhile. */
+/* Returns as fdwatchSleep does; also -1 if another thread has closed the queue. */
 static int sleepOn(struct queue *queue, struct pollfd *set, nfds_t count, int64_t deadline,
                    const sigset_t *callersMask) {
     int fd = queue->fd;
@@ -576,7 +578,7 @@ int kevent(int kq, const struct kevent *changelist, KqueueEmulationCount changeC
     return result;
 }
 
-/* The program gets the error we took off its socket. */
+/* The program gets the error that was read from its socket. */
 int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict length) {
     sigset_t mask;
     fdwatchEnter(&mask);

@@ -1,5 +1,5 @@
-/* Switches and counters for tests that run on the kqueue emulation. Only those that
- * take a queue may be called while another thread is inside kevent.
+/* Switches and counters for tests on the kqueue emulation. While another thread is inside kevent,
+ * only those with a queue as a parameter may be called.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -9,32 +9,32 @@
 
 #include <stdbool.h>
 
-/* Puts every switch back to what a fresh program has, and the counters to 0. Queues stay. */
+/* Resets every switch to its default and the counters to 0. Queues do not change. */
 void kqueueEmulationReset(void);
 
-/* Refuses the next EV_ADD of this filter, on whatever queue and fd, with this errno; once. */
+/* Makes the next EV_ADD of this filter fail with this errno, on any queue and fd; once. */
 void kqueueEmulationFailAdd(short filter, int error);
 
-/* Makes events come in an order that changes with every call and is the same for the same seed; 0
- * (default): in turn by fd, the read event of an fd right before its write event. */
+/* Reports events in an order that changes with every call and depends only on the seed. With 0 (the
+ * default) they are in the order of the fds, the read event of an fd before its write event. */
 void kqueueEmulationShuffle(unsigned seed);
 
-/* Whether fflags holds the socket error with EV_EOF (default true). Linux can only be asked for the
- * error by taking it off the socket. getsockopt(SO_ERROR) hands it back here, but a read or write
- * that would have failed with it does not: with false it stays on the socket, and fflags is 0. */
+/* Whether fflags has the socket error with EV_EOF (default true). On Linux reading the error clears
+ * it. getsockopt(SO_ERROR) still returns it here, but a read or write that should fail with it does
+ * not. With false the error stays on the socket, and fflags is 0. */
 void kqueueEmulationReportSocketErrors(bool report);
 
-/* Adds these to the next event of this filter, as other files and kernels than Linux can show would
- * have it: EV_EOF or EV_ERROR with an error in fflags; once. */
+/* Adds EV_EOF or EV_ERROR, with an error in fflags, to the next event of this filter, as files and
+ * kernels may do that Linux cannot show; once. */
 void kqueueEmulationPretend(short filter, unsigned short flags, unsigned fflags);
 
-/* How many knotes of this fd and filter (0: either) are there and enabled. */
+/* Returns how many knotes of this fd and filter (0: either) exist and are enabled. */
 int kqueueEmulationArmed(int kq, int fd, short filter);
 
-/* How many threads are waiting in kevent on this queue, or have just been woken. */
+/* Returns how many threads wait in kevent on this queue, or are waking. */
 int kqueueEmulationSleepers(int kq);
 
-/* Calls of kevent so far, and the largest nevents that one of them asked for. */
+/* Return the number of calls of kevent, and the largest nevents of a call. */
 unsigned long kqueueEmulationCalls(void);
 int kqueueEmulationLargestBatch(void);
 

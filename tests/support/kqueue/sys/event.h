@@ -1,6 +1,6 @@
-/* <sys/event.h> of the kqueue emulation: what FreeBSD's gives a program that waits for descriptors.
+/* <sys/event.h> of the kqueue emulation: the parts of FreeBSD's that concern file descriptors.
  *
- * With -DKQUEUE_EMULATION_NETBSD it is as awkward as that of older NetBSD: udata is an integer,
+ * With -DKQUEUE_EMULATION_NETBSD it is like that of older NetBSD: udata is an integer,
  * flags are unsigned and counts are size_t, EV_SET evaluates its first argument six times, kqueue1
  * exists, and EV_RECEIPT does not.
  *
@@ -52,7 +52,7 @@ struct kevent {
 #endif
 };
 
-/* No cast for udata: a pointer given where NetBSD has an integer shall be complained about. */
+/* No cast for udata: the compiler must warn about a pointer where NetBSD has an integer. */
 #ifdef KQUEUE_EMULATION_NETBSD
 #define EV_SET(kevp, a, b, c, d, e, f)       \
     do {                                     \

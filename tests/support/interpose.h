@@ -1,18 +1,19 @@
-/* Where the tests get between ae.c or anet.c and the system. They are compiled for them with
- * `-include tests/support/seams.h`, so that their system calls go through support.c, which passes
- * them on unless a test has asked for a failure or for a clock of its own. support.h tells what a
- * test may ask for.
+/* Interposes the system calls of ae.c and anet.c. For the tests these files are compiled with
+ * `-include tests/support/interpose.h`, so that their system calls go through support.c. It makes
+ * the real calls, unless a test has requested a failure or a frozen clock: see support.h.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
-#ifndef SEAMS_H
-#define SEAMS_H
+#ifndef INTERPOSE_H
+#define INTERPOSE_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 
-/* All headers that those files include: once the macros stand, they would be renamed. */
+/* All headers that those files include: after the macros below, their declarations would be
+ * renamed.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,19 +77,19 @@ int supportEpollCtl(int epfd, int operation, int fd, struct epoll_event *event);
 int supportEpollWait(int epfd, struct epoll_event *events, int room, int milliseconds);
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 35) && !defined(PLAIN_SYSTEM)
-#define SEAMS_EPOLL_PWAIT2
+#define INTERPOSE_EPOLL_PWAIT2
 int supportEpollPwait2(int epfd, struct epoll_event *events, int room,
                        const struct timespec *timeout, const sigset_t *signals);
 #endif
 #endif
 #endif
 
-/* The real kqueue, or the emulation of it, where the tests are built for that backend. */
+/* The real kqueue or its emulation, if the tests are built for that backend. */
 #if defined(AE_BACKEND_KQUEUE) ||                                            \
     (!defined(AE_BACKEND_SELECT) &&                                          \
      (defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
       defined(__DragonFly__) || defined(__APPLE__)))
-#define SEAMS_KQUEUE
+#define INTERPOSE_KQUEUE
 #include <sys/event.h>
 int supportKqueue(void);
 /* The counts are int on most systems and size_t on NetBSD; these fit both. */
@@ -97,7 +98,7 @@ int supportKevent(int kq, const struct kevent *changes, unsigned short changeCou
 #endif
 
 #if defined(AE_BACKEND_EVPORT) || (!defined(AE_BACKEND_SELECT) && defined(__sun))
-#define SEAMS_EVPORT
+#define INTERPOSE_EVPORT
 #include <port.h>
 int supportPortCreate(void);
 int supportPortAssociate(int port, int source, uintptr_t object, int events, void *user);
@@ -106,8 +107,8 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
                     struct timespec *timeout);
 #endif
 
-/* support.c has to reach the real ones. */
-#ifndef SEAMS_FOR_SUPPORT
+/* support.c calls the real functions. */
+#ifndef INTERPOSE_FOR_SUPPORT
 #define clock_gettime(clock, now) supportClockGettime(clock, now)
 #define select(count, readable, writable, failed, timeout) \
     supportSelect(count, readable, writable, failed, timeout)
@@ -141,12 +142,12 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
     supportEpollWait(epfd, events, room, milliseconds)
 #define epoll_pwait2(epfd, events, room, timeout, signals) \
     supportEpollPwait2(epfd, events, room, timeout, signals)
-#ifdef SEAMS_KQUEUE
+#ifdef INTERPOSE_KQUEUE
 #define kqueue() supportKqueue()
 #define kevent(kq, changes, changeCount, events, room, timeout) \
     supportKevent(kq, changes, changeCount, events, room, timeout)
 #endif
-#ifdef SEAMS_EVPORT
+#ifdef INTERPOSE_EVPORT
 #define port_create() supportPortCreate()
 #define port_associate(port, source, object, events, user) \
     supportPortAssociate(port, source, object, events, user)
@@ -156,13 +157,13 @@ int supportPortGetn(int port, port_event_t *list, unsigned room, unsigned *count
 #endif
 #endif
 
-/* What ae.c does where the compiler is no GCC and the C library no glibc. */
-#if defined(PLAIN_SYSTEM) && !defined(SEAMS_FOR_SUPPORT)
+/* For ae.c the compiler is not GCC and the C library is not glibc. */
+#if defined(PLAIN_SYSTEM) && !defined(INTERPOSE_FOR_SUPPORT)
 #undef __GNUC__
 #undef __GLIBC__
 #endif
 
-/* A machine whose numbers are so small that arrays reach their ends. */
+/* A machine with such small numbers that the arrays reach their limits. */
 #ifdef NARROW_SYSTEM
 #undef SIZE_MAX
 #define SIZE_MAX ((size_t)65535)
