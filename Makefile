@@ -4,7 +4,7 @@
 #   make help             prints this page
 #   make demo             an echo server, its clients and some timers, for three seconds
 #   make examples         build/examples/*
-#   make deps             installs what the tests need
+#   make deps             installs the packages that the tests need
 #   make test             the tests, on every backend that can run here (make check is the same)
 #   make test BACKEND=select TEST='fault_1*'   one backend, or the tests of this name, or both
 #   make lint             the format, the words, and warnings of every compiler and standard at hand
@@ -19,24 +19,24 @@
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make prove            no undefined behaviour, by a sound analyser (Frama-C): tests/prove
 #   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
-#   make cross            builds and links all of it for the BSDs, macOS and musl (pip)
+#   make cross            builds and links everything for the BSDs, macOS and musl (pip)
 #   make load             examples/http with 10,000 connections, 1,000 a second coming and going
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
-#   make bench-quick      less of it, in less than a minute
+#   make bench-quick      fewer benches, in less than a minute
 #   make bench-guard      fails when the loop costs more instructions than bench/limits
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
 #   make install          builds and installs libae.a, ae.h, anet.h, ae.pc and the manual
 #   make uninstall        removes them
-#   make vendor DEST=path copies what another project needs; see vendor.sh
+#   make vendor DEST=path copies the files that another project needs; see vendor.sh
 #   make dist             libae-$(VERSION).tar.gz, from the git tag v$(VERSION) or TAG
 #   make version          prints it
 #   make clean
 #
 # BACKEND=epoll, kqueue, evport or select forces a backend. CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS
-# and AR have their usual meaning; CFLAGS=-fPIC makes a libae.a that can become part of a shared
-# object. make install builds what has changed: give it the same variables as make.
+# and AR have their usual meaning; CFLAGS=-fPIC makes a libae.a that can be linked into a shared
+# object. make install rebuilds changed files: give it the same variables as make.
 #
-# PREFIX (/usr/local) is where to install; LIBDIR, INCLUDEDIR and MANDIR are $(PREFIX)/lib, /include
+# PREFIX (/usr/local) is the directory to install into; LIBDIR, INCLUDEDIR and MANDIR are $(PREFIX)/lib, /include
 # and /share/man unless they are given. DESTDIR is put before each of them.
 
 # The macros in ae.h are the only place where the version is written.
@@ -62,14 +62,14 @@ COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
 SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h
 EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo \
     build/examples/chat build/examples/signals
-# Systems whose sockets are in libraries of their own.
+# Systems whose sockets are in separate libraries.
 SYSTEM_LIBS = `uname | sed -n 's/^SunOS$$/-lsocket -lnsl/p; s/^Haiku$$/-lnetwork/p'`
 HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
 # A "+" shares make's jobs with a script. Under make -n that line runs, too, so it ends here.
 DRY = tests/support/is_dry.sh
 
-# The order of the goals counts (make deps test); what takes time is made in parallel further down.
+# The order of the goals matters (make deps test); slow steps run in parallel further down.
 .NOTPARALLEL:
 .PHONY: all help demo examples test check deps lint coverage mcdc buildsystems
 .PHONY: dropin dropin-all dropin-redis
@@ -92,7 +92,7 @@ build/ae.o: $(SOURCES) build/config
 build/anet.o: anet.c anet.h build/config
 	$(COMPILE) -c anet.c -o $@
 
-# How things were built last time. When that changes, this file does, and they are built again.
+# The variables of the last build. When they change, this file changes, and everything is rebuilt.
 build/config: ALWAYS
 	@case "$(BACKEND)" in "" | epoll | kqueue | evport | select) ;; *) echo "make: there is no" \
 	    "backend $(BACKEND): give epoll, kqueue, evport or select" >&2; exit 1 ;; esac
@@ -111,7 +111,7 @@ $(EXAMPLES): examples/echo.c examples/ticker.c examples/http.c examples/demo.c e
 build/examples/threads: examples/threads.c libae.a
 	$(COMPILE) -I. -pthread $(LDFLAGS) -o $@ examples/threads.c libae.a $(LDLIBS) $(SYSTEM_LIBS)
 
-# Left out where there is no hiredis: the other examples need no library.
+# Left out without hiredis: the other examples need no library.
 build/examples/hiredis: examples/hiredis.c libae.a
 	@if echo '#include <hiredis/adapters/ae.h>' | $(CC) $(CPPFLAGS) -I. -E - >/dev/null 2>&1; then \
 	    set -x; $(COMPILE) -I. $(LDFLAGS) -o $@ examples/hiredis.c libae.a $(HIREDIS) $(LDLIBS) \
@@ -183,7 +183,7 @@ dropin-all: dropin
 dropin-redis:
 	tests/dropin/redis.sh "$(REDIS_SRC)"
 
-# A page that is in doc gets a link of its own, any other one a link to Debian's.
+# A page that is in doc gets a link to it, any other page a link to Debian's.
 doc:
 	@mkdir -p build/doc
 	cd doc && for page in ae anet; do \
@@ -221,7 +221,7 @@ build/ae.pc: ALWAYS
 	    'Description: Event loop for file descriptors and timers, and sockets (ae.h, anet.h)' \
 	    "Version: $(VERSION)" 'License: MIT' "Libs: -L\$${libdir} $$*" 'Cflags: -I$${includedir}' > $@
 
-# BSD make on Linux takes DESTDIR for the place of the compiler's headers, too, so the library is
+# BSD make on Linux also uses DESTDIR as the directory of the compiler's headers, so the library is
 # built without it.
 install: build/ae.pc
 	@MAKEFLAGS=$$(printf '%s' "$$MAKEFLAGS" | sed -E 's/DESTDIR=(\\.|[^\\ ])*//') && \

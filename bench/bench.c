@@ -36,7 +36,7 @@ static int64_t nowNs(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* What it costs to ask for the time: short measurements have it taken off. */
+/* The cost of reading the clock, which is subtracted from short measurements. */
 static int64_t clockCost(void) {
     static int64_t cost = -1;
     if (cost == -1) {
@@ -58,7 +58,7 @@ static int randomBelow(int limit) {
     return (int)(randomState % (uint64_t)limit);
 }
 
-/* What requests.c counts: requestsHeld and requestsLargest. */
+/* The counts of requests.c: requestsHeld and requestsLargest. */
 static double requests(const char *function) {
     size_t (*count)(void) = (size_t(*)(void))dlsym(RTLD_DEFAULT, function);
     if (!count) {
@@ -68,7 +68,7 @@ static double requests(const char *function) {
     return (double)count();
 }
 
-/* As many fds as the system lets us have. */
+/* Raises the limit of fds as far as possible. */
 static int raiseFdLimit(void) {
     struct rlimit limit = {1048576, 1048576};
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return 1048576;
@@ -88,7 +88,7 @@ static void emitFor(const char *workload, int n, const char *metric, double valu
     emit(workload, scope, metric, value);
 }
 
-/* The part of a run whose instructions are counted, by this name. */
+/* Callgrind counts the instructions of this function only. */
 __attribute__((noinline, noclone)) static void countedRun(void) {
     loopRun();
 }

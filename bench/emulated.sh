@@ -1,7 +1,7 @@
 #!/bin/bash
-# The idle bench in an emulated machine, for those whose system does not let a process have 100,000
-# fds: Debian's kernel under qemu, and in it nothing but the benches, as many fds as they like and
-# one processor. Times are the emulator's: compare them with each other alone. Writes
+# The idle bench in an emulated machine, for systems that do not let a process have 100,000 fds:
+# Debian's kernel under qemu, with only the benches, no limit of fds and one processor. Times are the
+# emulator's: compare them only with each other. Writes
 # bench/results/emulated.csv; takes two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

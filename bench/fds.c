@@ -13,12 +13,12 @@ static void takeByte(int fd) {
     if (read(fd, &byte, 1) != 1) fail("read");
 }
 
-/* The pipe chain: `ready` of the pairs hold a byte. Each read passes a byte on to the next pair,
- * as long as there are writes left; the last read ends it. */
+/* The chain of pairs: `ready` of the pairs have a byte. Each read passes a byte on to the next
+ * pair, while there are writes left; the last read ends it. */
 
 typedef struct Pair {
     Io io;
-    int in, out; /* out leads to the next pair's in */
+    int in, out; /* out is connected to the next pair's in */
 } Pair;
 
 static int writesLeft, readsLeft;
@@ -110,7 +110,7 @@ static void benchInterest(int count, int rounds) {
     emitFor("interest", count, "ns", (double)(nowNs() - start) / rounds);
 }
 
-/* Many that are idle, one that is ready. */
+/* Many idle fds, one ready fd. */
 
 static long served;
 
@@ -155,7 +155,7 @@ static void benchIdle(int n) {
     emitFor("idle", n, "ns", (double)best / ITERATIONS);
 }
 
-/* What a large loop costs before it is used, and then each fd. */
+/* The memory of a large loop before use, and then of each fd. */
 
 /* Anonymous resident memory, in KiB. */
 static double residentKiB(void) {
@@ -171,13 +171,13 @@ static double residentKiB(void) {
 }
 
 static void benchMemory(void) {
-    enum { SLOTS = 16384 }; /* a power of two, so that what grows by doubling is full */
+    enum { SLOTS = 16384 }; /* a power of two, so that arrays that double are full */
     if (raiseFdLimit() < SLOTS) fail("not enough fds");
     int idle[2], fd, count = 0;
     if (pipe(idle) == -1) fail("pipe");
     Io *ios = array(SLOTS, sizeof(*ios));
     memset(ios, 1, SLOTS * sizeof(*ios));
-    residentKiB(); /* stdio's own buffers are there now */
+    residentKiB(); /* now stdio's own buffers exist */
 
     double before = residentKiB();
     loopOpen(1000000);

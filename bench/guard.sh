@@ -33,7 +33,7 @@ runTimers() {
     done
 }
 
-# The ratios of the best rounds: what else the machine does can only make one slower.
+# The ratios of the best rounds: other work of the machine can only make a round slower.
 compareTimers() {
     awk -F, '
         $3 ~ /^(create|churn|restart|poll|fire|create-first)(\+poll)?$/ {
@@ -80,7 +80,7 @@ for attempt in 1 2 3; do
         echo "$verdicts"
         exit 0
     fi
-    # Only what is timed can be the machine's fault: more rounds, then.
+    # Only times depend on the machine: they are measured in more rounds.
     ! sed '/^timers/{/,memory \|,first timer /!d}' <<<"$verdicts" | grep -qv ' ok$' || break
 done
 echo "$verdicts"

@@ -1,5 +1,5 @@
 /* A small HTTP/1.1 server: keep-alive, an idle time-out that every request restarts, and a writable
- * handler only when a response does not go out at once. It prints its port. */
+ * handler only if a response is not sent at once. It prints its port. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -7,7 +7,7 @@
 enum { IDLE_MS = 30 * 1000 };
 
 typedef struct {
-    Io io; /* the first member: handlers are given it */
+    Io io; /* the first member: handlers get its address */
     Timer timer;
     int fd, isLast;
     size_t inLength, outStart, outEnd;
@@ -45,7 +45,7 @@ static void respond(Client *c) {
     memmove(c->in, head, c->inLength);
 }
 
-/* Writes what it can. Tells whether the connection is still of use. */
+/* Writes as much as possible. Returns whether the connection can still be used. */
 static int flushResponses(Client *c) {
     ssize_t done = write(c->fd, c->out + c->outStart, c->outEnd - c->outStart);
     if (done == -1) return errno == EAGAIN || errno == EINTR;

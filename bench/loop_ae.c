@@ -1,4 +1,4 @@
-/* libae, and with -DORIGINAL the files of Redis that it stands in for. */
+/* libae, and with -DORIGINAL the files of Redis that it replaces. */
 #include "ae.h"
 
 static aeEventLoop *loop;

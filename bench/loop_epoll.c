@@ -1,11 +1,11 @@
-/* The bare epoll baseline: what is left when there is no library. epoll as one would write it by
- * hand, with the connection behind data.ptr. It has no timers. */
+/* The bare epoll baseline: epoll without a library, as a programmer would use it directly, with the
+ * connection in data.ptr. It has no timers. */
 #include <sys/epoll.h>
 
 static int loop, isStopped;
 
 typedef struct Io {
-    int fd, isWatched; /* fd is -1 once it is forgotten */
+    int fd, isWatched; /* fd is -1 after it is forgotten */
     unsigned events;
     void (*onReadable)(struct Io *io), (*onWritable)(struct Io *io), (*release)(struct Io *io);
     struct Io *next;
@@ -21,7 +21,7 @@ typedef struct {
     __attribute__((unused)) static void name##Timer(Timer *timer)
 enum { HAS_TIMERS = 0, WATCHER_BYTES = sizeof(Io) };
 
-/* Those that were forgotten while this batch was served: it may still name them. */
+/* Those that were forgotten while this batch is served: it may still contain them. */
 static Io *forgotten;
 
 static void loopOpen(int setsize) {
@@ -97,7 +97,7 @@ static void timerStop(Timer *timer) {
     (void)timer;
 }
 
-/* Closing an fd takes it out of epoll, so its owner need not be told. */
+/* Closing an fd removes it from epoll, so no call is needed. */
 static void loopForget(Io *io, Timer *timer, void (*release)(Io *io)) {
     (void)timer;
     io->fd = -1;

@@ -72,7 +72,7 @@ static void timerInit(Timer *timer) {
     ev_init(&timer->watcher, NULL);
 }
 
-/* Its timers count from the loop's idea of now, which is that of the last iteration. */
+/* Its timers count from the loop's cached time, which is that of the last iteration. */
 static void timerStart(Timer *timer, int milliseconds, TimerHandler *handler) {
     ev_now_update(loop);
     ev_timer_init(&timer->watcher, handler, milliseconds / 1e3, 0);

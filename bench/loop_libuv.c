@@ -79,7 +79,7 @@ static void timerInit(Timer *timer) {
     if (uv_timer_init(loop, &timer->handle)) fail("uv_timer_init");
 }
 
-/* Its timers count from the loop's idea of now, which is that of the last iteration. */
+/* Its timers count from the loop's cached time, which is that of the last iteration. */
 static void timerStart(Timer *timer, int milliseconds, uv_timer_cb handler) {
     uv_update_time(loop);
     if (uv_timer_start(&timer->handle, handler, (uint64_t)milliseconds, 0)) fail("uv_timer_start");
@@ -89,7 +89,7 @@ static void timerStop(Timer *timer) {
     uv_timer_stop(&timer->handle);
 }
 
-/* Handles end some time later, one after the other. */
+/* Handles are closed later, one after the other. */
 static void onIoClosed(uv_handle_t *handle) {
     Io *io = (Io *)handle;
     io->release(io);

@@ -1,5 +1,5 @@
-/* What Redis's ae.c takes from the rest of the server: memory, and a word when it breaks. Its
- * zmalloc also counts; this does not, to the original's favour. */
+/* The functions that Redis's ae.c uses from the rest of the server: memory and panic. Redis's
+ * zmalloc also counts memory; this one does not, which makes the original faster. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the peers from their own releases, each as a static library with -O2, in build/peers:
 # include/, lib*/. The tarballs are those of Debian's pool, from the mirrors of the machine's own
-# apt, without Debian's patches. Does nothing where they are built. Needs cmake.
+# apt, without Debian's patches. Does nothing if they are built. Needs cmake.
 set -eu
 unset MAKEFLAGS MFLAGS MAKELEVEL
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ mirrors=$(tests/support/mirrors.sh)
     exit 1
 }
 
-# fetch PACKAGE_VERSION: unpacks it into a folder of this name.
+# fetch PACKAGE_VERSION: unpacks it into a directory of this name.
 fetch() {
     sum=$(echo "$sums" | sed -n "s/ $1\$//p")
     for mirror in $mirrors; do

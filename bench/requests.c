@@ -1,5 +1,5 @@
-/* Counts what a program asks of the allocator, in bytes as asked for: how many it holds, and the
- * largest request. Loaded with LD_PRELOAD; a bench finds the two functions by dlsym.
+/* Counts the bytes that a program requests from the allocator: those not yet freed, and the largest
+ * request. Loaded with LD_PRELOAD; a bench finds the two functions by dlsym.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -25,7 +25,7 @@ void free(void *memory);
 size_t requestsHeld(void);
 size_t requestsLargest(void);
 
-/* Stands right before the memory that the program gets. */
+/* Placed before the memory that the program gets. */
 typedef struct {
     size_t size;
     void *block;
@@ -57,7 +57,7 @@ static void *enter(char *block, size_t before, size_t size) {
     return block + before;
 }
 
-/* SIZE_MAX where that overflows, which no allocator has. */
+/* SIZE_MAX after an overflow, which no allocator can allocate. */
 static size_t plus(size_t a, size_t b) {
     return a <= SIZE_MAX - b ? a + b : SIZE_MAX;
 }
@@ -66,7 +66,7 @@ void *malloc(size_t size) {
     return enter(__libc_malloc(plus(size, sizeof(Header))), sizeof(Header), size);
 }
 
-/* Leaves fresh pages untouched, as the original does. */
+/* Does not touch new pages, as the original calloc. */
 void *calloc(size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) bytes = SIZE_MAX;
@@ -89,7 +89,7 @@ void *realloc(void *memory, size_t size) {
     return moved;
 }
 
-/* The header gets as many bytes as the alignment, so that the program's part is aligned, too. */
+/* The header gets as many bytes as the alignment, so that the program's part is also aligned. */
 void *memalign(size_t alignment, size_t size) {
     size_t before = alignment < sizeof(Header) ? sizeof(Header) : alignment;
     return enter(__libc_memalign(before, plus(size, before)), before, size);

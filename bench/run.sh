@@ -1,13 +1,13 @@
 #!/bin/bash
-# Runs the benches on every library, in turn, and prints and writes what came out. See README.md.
+# Runs the benches with every library, in turn, and prints and writes the results. See README.md.
 #
-#     bench/run.sh            all of it; replaces bench/results, and writes the pages' passages
-#     bench/run.sh quick      less of it, into build/bench/quick; takes less than a minute
+#     bench/run.sh            all benches; replaces bench/results, and writes the pages' passages
+#     bench/run.sh quick      fewer, into build/bench/quick; takes less than a minute
 #     bench/run.sh plots      draws the plots and writes the passages again, without measuring
-#     bench/run.sh check      fails if a page says about speed what bench/results does not
+#     bench/run.sh check      fails if a page has a figure that is not in bench/results
 #
 # REDIS_SRC=path/to/redis adds Redis's own ae. ROUNDS=n and WORKLOADS="timers dispatch interest idle
-# memory lateness longest http" (some of them) say how often and what.
+# memory lateness longest http" select how often and which.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bench/support.sh
@@ -75,7 +75,7 @@ eachInTurn() {
     done
 }
 
-# The original walks a list of all its timers for each deletion: more of them would take hours.
+# The original searches a list of all timers for each deletion: more timers would take hours.
 isTooMany() {
     [ "$2" = original ] && [ "$1" -gt 10000 ]
 }
@@ -126,7 +126,7 @@ systemCalls() {
     awk '$NF == "total" { print $(NF - 1) == "total" ? $3 : $4 }' build/bench/strace.out
 }
 
-# As many fds as the system lets us have, if that is fewer than asked for.
+# The number of fds, or the limit of the system if that is lower.
 benchIdle() {
     local n=$1 most=$(($(ulimit -n) - 64))
     measure "$2" idle $((n < most ? n : most))
@@ -140,7 +140,7 @@ benchLateness() {
     measure "$1" lateness $lateness
 }
 
-# Nanoseconds that a process has had of a processor.
+# The processor time of a process, in nanoseconds.
 processorTime() {
     cut -d' ' -f1 "/proc/$1/schedstat"
 }
@@ -200,7 +200,7 @@ for workload in $workloads; do
     awk -f bench/table.awk -v workload="$workload" -v csv="$out/$workload.csv" "$raw"
 done
 
-# What it was measured on, and the releases that the headers tell of.
+# The machine, and the releases according to the headers.
 macros() {
     printf '#include <%s>\n%s\n' "$1" "$2" | ${CC:-cc} -I. -Ibuild/peers/include -E -P - |
         tail -n 1 | tr -d '" '
@@ -220,7 +220,7 @@ echo
 cat "$out/machine.txt"
 if [ $out = build/bench/results ]; then
     plot $out
-    # Other scripts measure these.
+    # Other scripts write these.
     for kept in emulated swap; do
         [ ! -f bench/results/$kept.csv ] || cp bench/results/$kept.csv $out
     done

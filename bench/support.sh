@@ -1,6 +1,6 @@
-# What run.sh and guard.sh share; sourced by bash, at the top of the tree.
+# Shared by run.sh and guard.sh; sourced by bash, at the top of the tree.
 
-# need TOOL...: says what is missing, and ends.
+# need TOOL...: prints which are missing, and exits.
 need() {
     local missing= what
     for what in "$@"; do
@@ -25,7 +25,7 @@ build() {
     }
 }
 
-# On a processor of their own, if there are two.
+# On their own processor, if there are two.
 pin= pinPeer=
 if [ "$(nproc)" -gt 1 ]; then
     pin="taskset -c 1" pinPeer="taskset -c 0"

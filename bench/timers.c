@@ -1,7 +1,7 @@
-/* Timers: what they cost, and how late they are. */
+/* Timers: their cost, and how late they are. */
 
-/* Nanoseconds of one piece of work: the best of as many rounds as take `budget` nanoseconds, or 20
- * times that with what goes on between them, and of at least four. */
+/* The nanoseconds of one task: the best of at least four rounds. The rounds take `budget`
+ * nanoseconds together, or 20 times that with the work between them. */
 typedef struct {
     int64_t best, spent, begun;
     int rounds;
@@ -33,7 +33,7 @@ TIMER_HANDLER(onFired) {
 static Timer *timers;
 static int timerCount;
 
-/* The program's own part of them. */
+/* The program's own data about them. */
 static void makeTimers(int n) {
     timerCount = n;
     timers = array((size_t)n, sizeof(*timers));
@@ -52,15 +52,15 @@ static void startAll(const int *delays) {
 
 static void stopAll(void) {
     for (int i = timerCount; i-- > 0;) timerStop(&timers[i]);
-    loopStep(); /* whatever a library puts off, it does now */
+    loopStep(); /* deferred work of a library is done here */
 }
 
 static double perTimer(int64_t elapsed) {
     return (double)elapsed / timerCount;
 }
 
-/* Create them all; and create them all with the iteration that follows, since a library may put
- * work off until then. */
+/* Creates all timers; and creates all timers with the iteration after it, since a library may defer
+ * work until then. */
 static void benchCreate(const int *delays, int64_t budget) {
     Best create = {0}, settled = {0};
     while (bestWantsMore(&create, budget)) {
@@ -75,7 +75,7 @@ static void benchCreate(const int *delays, int64_t budget) {
     emitFor("timers", timerCount, "create+poll", perTimer(settled.best));
 }
 
-/* Which timers to delete, and what to create in their place. */
+/* The timers to delete, and the deadlines to create in their place. */
 typedef void Chooser(int *victims, int *delays, int count);
 
 static void chooseAtRandom(int *victims, int *delays, int count) {
@@ -138,7 +138,7 @@ static void benchPoll(int64_t budget) {
     emitFor("timers", timerCount, "poll", (double)poll.best / 64);
 }
 
-/* All of them due at once. */
+/* All are due at once. */
 static void benchFire(int64_t budget) {
     int within = timerCount <= 1000 ? 2 : timerCount <= 10000 ? 5 : 20;
     int *delays = array((size_t)timerCount, sizeof(*delays));
@@ -183,8 +183,8 @@ static void benchTimers(int n, int milliseconds) {
     benchFire(budget);
 }
 
-/* The first timers of a fresh process: the program's own array, allocated and touched, and all page
- * faults are part of the time. */
+/* The first timers of a new process: the time includes allocating and filling the program's own
+ * array, and all page faults. */
 static void benchCold(int n) {
     if (!HAS_TIMERS || n < 1) return;
     int *delays = randomDelays(n);
@@ -196,7 +196,7 @@ static void benchCold(int n) {
     emitFor("timers", n, "create-first", perTimer(since(start)));
 }
 
-/* Which timers there are in random order, but the earliest quarter of them first. */
+/* The timers in random order, with the earliest quarter first. */
 
 static const int *delaysToSortBy;
 
@@ -223,8 +223,8 @@ static int *earliestQuarterFirst(const int *delays, int n) {
     return order;
 }
 
-/* Bytes that the loop and n pending timers hold, the program's own part of them included; and the
- * largest request on the way there and back. */
+/* Bytes that the loop and n pending timers use, including the program's own data; and the largest
+ * request on the way to n timers and back. */
 static void benchPending(int n) {
     if (!HAS_TIMERS || n < 1) return;
     int *delays = randomDelays(n), *order = earliestQuarterFirst(delays, n);
@@ -244,14 +244,14 @@ static void benchPending(int n) {
     emitFor("longest", n, "largest request", largest);
 }
 
-/* Processor time of this thread: it stands still while the machine does something else. */
+/* Processor time of this thread: it does not include other work of the machine. */
 static int64_t threadNs(void) {
     struct timespec used;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
     return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
 
-/* The eleventh longest of many calls, in nanoseconds: the ten before it may be the machine's. */
+/* The eleventh longest of many calls, in nanoseconds: the machine may have delayed ten. */
 typedef struct {
     int64_t longest[11];
 } Longest;
@@ -267,9 +267,9 @@ static double eleventhUs(const Longest *calls) {
     return (double)calls->longest[10] / 1000;
 }
 
-/* One call at a time, on the way from nothing to n timers and back. The timer created last is the
- * latest: were it among the earliest, a library that keeps an eye on it would do the work of the
- * poll in the deletions before. */
+/* One call at a time, on the way from no timer to n timers and back. The timer created last is the
+ * latest: if it were among the earliest, a library that tracks it would do the work of the poll in
+ * the deletions before. */
 static void benchLongest(int n) {
     if (!HAS_TIMERS || n < 44) return;
     int *delays = randomDelays(n), *order, done = 0;
@@ -299,7 +299,7 @@ static void benchLongest(int n) {
     emitFor("longest", n, "delete", eleventhUs(&delete));
 }
 
-/* Lateness of lone timers, in microseconds, by the precise clock. */
+/* Lateness of single timers, in microseconds, by the precise clock. */
 
 static int64_t firedAt;
 

@@ -1,13 +1,13 @@
 #!/bin/bash
-# Compares our headers with those of a Redis 8 tree, in full: the value of every macro, every
+# Compares our headers completely with those of a Redis 8 tree: the value of every macro, every
 # prototype and function type, the offset, type and size of every field. Ours may have more. Then
-# programs that were compiled with the headers of that tree must run with our libae.a. All that for
-# x86-64, and where their compilers are there for two processors of 32 bits: i686, which aligns long long
+# programs that were compiled with the headers of that tree must run with our libae.a. This is done for
+# x86-64 and, if their compilers are installed, for two 32-bit processors: i686, which aligns long long
 # by four bytes in a structure, and armhf, which aligns it by eight.
 #
 #     tests/dropin/abi.sh REDIS_8_SRC
 #
-# clang tells the layout of structures, gcc the prototypes.
+# clang prints the layout of structures, gcc the prototypes.
 set -eu
 cd "$(dirname "$0")/../.."
 [ -f "${1:?which Redis tree?}/src/ae.h" ] || { echo "dropin: $1 is no Redis tree" >&2 && exit 2; }
@@ -38,7 +38,7 @@ describe() {
 
     $gcc -w -fsyntax-only -I"$1" -aux-info "$box/prototypes" "$box/uses.c"
     sed -nE "s|^/\* $1/ae*n*e*t*\.h:[^/]*\*/ extern |prototype |p" "$box/prototypes"
-    # A function type is named by what it is compatible with: a pointer of that type takes it.
+    # A function type is identified by its compatible type: a pointer of that type accepts it.
     $gcc -w -E -P -I"$1" "$box/uses.c" | tr -d '\n' | grep -oE 'typedef [a-z]+ \**ae[A-Za-z]*Proc\([^)]*\)'
 
     $clang -w -fsyntax-only -I"$1" -Xclang -fdump-record-layouts-complete "$box/uses.c" |
@@ -93,14 +93,14 @@ on() {
     runPrograms
 }
 
-# What is different: nothing, where pointers have 64 bits, since there our field takes the place of padding.
+# The differences. With 64-bit pointers there are none, since there our field is in place of padding.
 known=
 machine=x86-64 gcc=gcc clang=clang runner=
 programs="tests/dropin/abi_program examples/ticker examples/demo"
 compare
 runPrograms
-# With 32 bits that field moves the ones behind it. A program that looks into loop->events, as abi_program
-# does, must be compiled with our header there; the others need not.
+# With 32 bits that field moves the ones behind it. A program that uses loop->events, as abi_program
+# does, must be compiled with our header there; other programs need not.
 programs="examples/ticker examples/demo"
 known='field aeFileEvent 12 void * clientData
 field aeFileEvent 4 aeFileProc * rfileProc

@@ -1,4 +1,4 @@
-/* Uses what an event loop shows of itself. tests/dropin/abi.sh compiles it with the original header
+/* Uses the public fields of an event loop. tests/dropin/abi.sh compiles it with the original header
  * and links it with our library.
  *
  * SPDX-License-Identifier: MIT

@@ -1,11 +1,11 @@
 #!/bin/bash
-# What our files cost a Redis server, against the original files in the same tree: system calls,
-# instructions within the ae files, and requests a second. More of any is a failure.
+# Compares the cost of our files in a Redis server with that of the original files in the same tree:
+# system calls, instructions in the ae files, and requests per second. A higher cost is a failure.
 #
 #     tests/dropin/cost.sh REDIS_SRC [BLOCKS]
 #
-# Needs strace, valgrind and two processors. BLOCKS=0 leaves the requests a second out, which need a
-# machine with nothing else to do. A whole run writes bench/results/swap.csv; then bench/texts.sh
+# Needs strace, valgrind and two processors. BLOCKS=0 leaves out the requests per second, which need an
+# idle machine. A complete run writes bench/results/swap.csv; then bench/texts.sh
 # writes doc/DROPIN.md's table.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -65,14 +65,14 @@ for tree in original swapped; do
     controls+=($(awk '$NF == "epoll_ctl" { n = $4 } $NF ~ /^accept/ { c += $4 - $5 }
         END { printf "%.3f", n / c }' "$box/strace"))
 
-    # From the first timer on it is idle. A window of whole seconds between two signals.
+    # It is idle from its first timer on. The window is whole seconds between two signals.
     start $tree strace -f -q -e trace=epoll_wait,epoll_pwait2 -o "$box/trace" -ttt
     sleep 5
     stop
     idle+=($(awk '/epoll_(p?wait)/ { if (!begin) begin = $2
         if ($2 >= begin + 1 && $2 < begin + 4) n++ } END { printf "%.2f", n / 3 }' "$box/trace"))
 done
-# The server's cron adds ten waits for each second that the requests happen to take.
+# The server's cron adds ten waits for each second that the requests take.
 noMore "epoll_wait per request, one client" ${waits[@]} 0.002
 noMore "epoll_ctl per connection" ${controls[@]}
 echo "cost: epoll_wait a second, idle: original ${idle[0]}, swapped ${idle[1]}"
@@ -90,7 +90,7 @@ noMore "instructions in the ae files, 3000 SETs" $(cat "$box/ir.original") $(cat
 
 [ "$blocks" != 0 ] || exit 0
 # Both servers stay up, on the first processor, and the client on the second. A block is original,
-# swapped, swapped, original, so that a drift of the machine cancels out.
+# swapped, swapped, original, so that a change in the machine's speed cancels out.
 start original taskset -c 0
 ports[0]=$port pids="$pid"
 start swapped taskset -c 0
@@ -104,7 +104,7 @@ for block in $(seq $blocks); do
 done
 kill $pids
 servers=
-# The interval between the 3rd smallest and the 3rd largest of 12 holds the median in 96 % of cases.
+# The interval between the 3rd smallest and the 3rd largest of 12 contains the median in 96 % of cases.
 sort -n "$box/ratios" | awk '{ r[NR] = $1 } END { k = int(NR / 4); if (k < 1) k = 1
     printf "%.4f %.4f %.4f\n", (r[int((NR + 1) / 2)] + r[int(NR / 2) + 1]) / 2, r[k], r[NR + 1 - k] }' \
     >"$box/median"

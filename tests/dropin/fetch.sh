@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fetches the source of a host as a Debian source package, and prints the folder. The mirrors are those
-# of the machine's own apt; the list of what they have is one of our own, which leaves the machine's
-# alone. Nothing of it enters the repository.
+# Fetches the source of a host as a Debian source package, and prints its directory. The mirrors are
+# those of the machine's own apt. The package lists are stored separately, so that the machine's do not
+# change. No fetched file enters the repository.
 #
 #     tests/dropin/fetch.sh HOST [DIRECTORY]
 #
@@ -30,7 +30,7 @@ mirrors() {
     sed -n 's|/debian/*$|/debian-archive/debian|p' apt/mirrors
 }
 
-# The lists of a release that does not change any more may be older than they say they are valid.
+# The lists of a release that does not change any more may be older than their period of validity.
 fromLists() {
     echo "deb-src [check-valid-until=no] $1 $release main" >apt/sources.list
     options="-q -o Dir::Etc::SourceList=$box/apt/sources.list -o Dir::Etc::SourceParts=/dev/null
@@ -43,7 +43,7 @@ fromLists() {
     [ -d "$folder" ] || apt-get $options source $package="$full" >&2
 }
 
-# A list may be ahead of the files. These revisions are known, and as good.
+# A list may be newer than the files. These revisions are known, and can be used instead.
 fromPool() {
     pool=$1/pool/main/$(echo $package | cut -c1)/$package
     folder=$package-$version
@@ -75,8 +75,8 @@ if [ ! -d "$1" ]; then
         echo "fetch: $1 is on none of apt's mirrors:$tried" >&2
         exit 1
     fi
-    # Debian takes modules of Lua from packages of their own, and its rules write a file for that. In
-    # their place we take those that Redis brings.
+    # Debian uses modules of Lua from other packages, and its rules write a file for that. Here the
+    # modules in Redis's own source are used.
     for patch in "$folder"/debian/patches/*/0008-Ensure-we-use-the-modules-for-third-party*; do
         [ ! -f "$patch" ] || patch -s -R -p1 -d "$folder" <"$patch"
     done

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tries fetch.sh on mirrors of our own, in folders, with apt's configuration in each of its forms.
+# Tests fetch.sh with its own mirrors, in directories, with apt's configuration in each of its forms.
 # Prints a line for each behaviour. Needs apt and dpkg-dev; `make dropin` runs it.
 set -u
 cd "$(dirname "$0")/../.."
@@ -24,7 +24,7 @@ mirror() {
         sed "s|^\([0-9a-f]*\) *|\1 $(stat -c %s main/source/Sources) |; s/^/ /" >>Release)
 }
 
-# configure LIST: what apt is to read; one.list, parts/one.sources or none.
+# configure LIST: the file that apt reads; one.list, parts/one.sources or none.
 configure() {
     rm -rf "$box/etc" "$box/fetched"
     mkdir -p "$box/etc/parts" "$box/fetched"

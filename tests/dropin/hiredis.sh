@@ -1,7 +1,6 @@
 #!/bin/bash
 # Compiles hiredis's adapters/ae.h, as shipped, with our ae.h, and runs an asynchronous client on it
-# against a real redis-server, which goes away and comes back meanwhile; on each backend that can run
-# here. kqueue and evport are the emulations of tests/support.
+# with a real redis-server, which is stopped and started again; on each backend that can run here. kqueue and evport are the emulations of tests/support.
 #
 #     tests/dropin/hiredis.sh [BACKEND ...]
 #
@@ -42,7 +41,7 @@ build() {
     evport) sources="tests/support/evport/port.c tests/support/fdwatch.c" ;;
     esac
     [ -z "$sources" ] || flags="$flags -Itests/support/$1"
-    # As the adapter's own user would: it includes <ae.h>, and must not warn.
+    # As a user of the adapter does: it includes <ae.h>, and must not warn.
     ${CC:-cc} ${CFLAGS:-} -O2 -Wall -Wextra -Werror -I. $flags -o "$box/client" \
         tests/dropin/hiredis_client.c ae.c $sources $(pkg-config --cflags --libs hiredis) -pthread
 }

@@ -1,8 +1,7 @@
-/* An asynchronous client on hiredis's own adapters/ae.h, as shipped. It sets and gets 10,000 keys,
- * hears 10,000 messages that it publishes itself, and then lives through the server going away and
- * coming back. It tells on stdout when the server is to be stopped ("ready") and to be started
- * again
- * ("away"); the last line is "done". Whatever is not as it should be ends it with 1.
+/* An asynchronous client with hiredis's own adapters/ae.h, unchanged. It sets and gets 10,000 keys,
+ * receives 10,000 messages that it publishes itself, and then the server is stopped and started
+ * again. It prints "ready" when the server is to be stopped, "away" when it is to be started again,
+ * and "done" at the end. If anything is wrong, it exits with 1.
  *
  *     hiredis_client PORT
  *
@@ -22,7 +21,7 @@ enum { KEYS = 10000, WINDOW = 100, MESSAGES = 10000, RETRY_MS = 20, TIME_LIMIT_M
 
 static aeEventLoop *loop;
 static redisAsyncContext *commands, *news;
-static int port, lives; /* how often both connections have been made */
+static int port, lives; /* how often both connections were made */
 static int connected, refused, unanswered, toldAway;
 static int setDone, getDone, sent, heard, published;
 
@@ -44,10 +43,10 @@ static void openConnection(redisAsyncContext **context);
 
 /// Away and back //////////////////////////////////////////////////////////////////////////////////
 
-/* Answered with nothing, since the server goes first. */
+/* Gets no reply, because the server is stopped before. */
 static void onNeverPushed(redisAsyncContext *context, void *reply, void *privdata) {
     AE_NOTUSED(context), AE_NOTUSED(privdata);
-    expect(!reply, "the server has answered what it could not know");
+    expect(!reply, "a reply from a server that was stopped");
     unanswered++;
 }
 
@@ -68,7 +67,7 @@ static int onRetry(aeEventLoop *eventLoop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* Each connection is made again by itself: the server may come back between the two. */
+/* Each connection is made again separately: the server may start between the two. */
 static void onEnd(const redisAsyncContext *context) {
     redisAsyncContext **slot = context == commands ? &commands : &news;
     *slot = NULL;
@@ -98,7 +97,7 @@ static void onNews(redisAsyncContext *context, void *answer, void *privdata) {
     const redisReply *reply = answer;
     char expected[64];
     AE_NOTUSED(context), AE_NOTUSED(privdata);
-    if (!reply) return; /* the server has gone away */
+    if (!reply) return; /* the server was stopped */
     expect(reply->type == REDIS_REPLY_ARRAY && reply->elements == 3, "a message has three parts");
     if (strcmp(reply->element[0]->str, "subscribe") == 0) {
         published = 1;
@@ -118,7 +117,7 @@ static void onGot(redisAsyncContext *context, void *answer, void *privdata) {
     AE_NOTUSED(context), AE_NOTUSED(privdata);
     snprintf(expected, sizeof(expected), "value %d of %d", getDone, lives);
     expect(reply && reply->type == REDIS_REPLY_STRING && strcmp(reply->str, expected) == 0,
-           "GET answers what SET has set");
+           "GET returns the value of SET");
     getDone++;
     if (getDone == KEYS &&
         redisAsyncCommand(news, onNews, NULL, "SUBSCRIBE libae:news") != REDIS_OK)
@@ -188,7 +187,7 @@ int main(int argc, char **argv) {
     openConnection(&news);
     aeMain(loop);
 
-    expect(lives == 2 && unanswered == 1 && refused >= 2, "it has lived through both lives");
+    expect(lives == 2 && unanswered == 1 && refused >= 2, "both servers were used");
     expect(setDone == KEYS && getDone == KEYS && heard == MESSAGES && published, "all is done");
     expect(loop->maxfd == -1, "hiredis has left nothing registered");
     aeDeleteEventLoop(loop);

@@ -1,5 +1,5 @@
-# What the scripts beside this one share; they source it. It makes a box, in which the trees are built
-# and which goes at the end, together with the servers noted in $servers.
+# Shared by the scripts in this directory, which source it. It creates a directory $box, in which the
+# trees are built. At the end it removes $box and ends the servers in $servers.
 box=$(mktemp -d)
 servers=
 cleanUp() {
@@ -19,8 +19,8 @@ takeTree() {
     source=$(cd "$2" && pwd)
 }
 
-# buildTree original|swapped FILES MAKE-ARGUMENT...: builds a copy of the source, with those files of
-# ours in place of its own if it is the swapped one.
+# buildTree original|swapped FILES MAKE-ARGUMENT...: builds a copy of the source; the swapped one
+# has these files of ours in place of its own.
 buildTree() {
     local tree=$1 files=$2
     shift 2
@@ -31,13 +31,13 @@ buildTree() {
         tail -n 20 "$box/$tree.log"
         fail "the $tree tree does not build"
     }
-    # Where in a file a warning stands is no matter, nor in which order the files were compiled.
+    # The line of a warning does not matter, nor does the order in which the files were compiled.
     sed -n 's/:[0-9]*:[0-9]*: warning:/: warning:/p' "$box/$tree.log" | sort -u >"$box/$tree.warnings"
 }
 
 aeFiles="ae.h ae.c ae_epoll.c ae_kqueue.c ae_select.c ae_evport.c"
 
-# When both trees have been built.
+# Called after both trees were built.
 compareWarnings() {
     comm -13 "$box/original.warnings" "$box/swapped.warnings" >"$box/new"
     if [ -s "$box/new" ]; then
@@ -47,7 +47,7 @@ compareWarnings() {
     echo "dropin: builds, with no new warning"
 }
 
-# awaitPort PORT: until something listens there. A server that has ended meanwhile is not waited for.
+# awaitPort PORT: waits until a process listens there, or the server has ended.
 awaitPort() {
     until (: <>/dev/tcp/127.0.0.1/$1) 2>/dev/null; do
         kill -0 $servers || fail "a server has ended"
@@ -55,7 +55,7 @@ awaitPort() {
     done
 }
 
-# freePort: answers a port that nobody listens on, outside the range that the system gives out.
+# freePort: prints a free port, outside of the range of ephemeral ports.
 freePort() {
     local port
     for port in $(shuf -i 20000-32000 -n 50); do

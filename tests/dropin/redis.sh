@@ -1,11 +1,11 @@
 #!/bin/bash
-# Swaps the files of a Redis tree for ours, in a copy of it, and touches nothing else; then builds it
-# as usual and runs tests of its own. There must be no error, no warning that the build of the
-# original files does not give, and no test that fails.
+# Replaces the files of a Redis tree with ours, in a copy of it, and changes nothing else; then builds
+# it as usual and runs its own tests. There must be no error, no warning that the build of the original
+# files does not give, and no test that fails.
 #
 #     [BACKEND=select|kqueue|evport] tests/dropin/redis.sh REDIS_SRC [PART ...]
 #
-#     network      the tests that lean on sockets and timers (what runs if no part is named)
+#     network      the tests that depend on sockets and timers (the default)
 #     few          six of those
 #     whole        all of ./runtest
 #     io-threads   all of ./runtest with I/O threads that read and write
@@ -13,9 +13,9 @@
 #     sentinel     ./runtest-sentinel
 #     build        no test
 #
-# kqueue and evport are the emulations of tests/support. SWAP=no leaves the original files in place,
-# to learn what fails without us. The tests run in a network namespace of their own where that is
-# allowed, so that ports cannot clash.
+# kqueue and evport are the emulations of tests/support. SWAP=no keeps the original files, to
+# show which tests fail without ours. If allowed, the tests run in their own network namespace, so that
+# ports cannot clash.
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/dropin/host.sh
@@ -45,7 +45,7 @@ evport) emulate evport EVPORT port ;;
 *) fail "no such backend: $BACKEND" ;;
 esac
 
-# Before 6.2, which brought monotonic.h, anet.h had other functions.
+# Before 6.2, which added monotonic.h, anet.h had other functions.
 files=$aeFiles
 [ ! -f "$source/src/monotonic.h" ] || files="$files anet.c anet.h"
 
@@ -60,7 +60,7 @@ if [ "${SWAP:-}" = no ]; then
     build original
 else
     build swapped "REDIS_CFLAGS=$flags" "REDIS_LDFLAGS=$objects"
-    # That memory is counted and panics are reported is up to the swap alone.
+    # Counting memory and reporting panics must need no flags: only the files are swapped.
     nm "$box/swapped/src/ae.o" | grep -qw 'U zmalloc' || fail "ae.o does not use the server's zmalloc"
     [ ! -f "$source/src/redisassert.c" ] || nm "$box/swapped/src/ae.o" | grep -qw 'U _serverPanic' ||
         fail "ae.o does not use the server's panic"
@@ -92,7 +92,7 @@ run() {
     fi
     "$@" >"$box/test.log" 2>&1 || result=$?
     sed -i 's/\x1b\[[0-9;]*m//g' "$box/test.log"
-    # The sentinel tests have a form of their own: one line that ends in OK for each.
+    # The sentinel tests have another form: one line that ends in OK for each.
     passed=$(grep -cE '^\[ok\]|^[0-9:]+> .*: OK$' "$box/test.log") || true
     failed=$(grep -cE '^\[(err|exception|timeout)\]|^FAILED:' "$box/test.log") || true
     echo "dropin: $BACKEND $name: $passed passed, $failed failed"
@@ -103,17 +103,17 @@ run() {
     fi
 }
 
-# select has no more than 1024 numbers to give.
+# select has only 1024 numbers.
 clients="--clients ${CLIENTS:-2}"
 [ $BACKEND != select ] || clients="$clients --config maxclients 900"
-# In 8.0.6 and 8.6.3 one test sets repl-diskless-load to a value that the server refuses, which ends
-# the whole run, with the original files too.
+# In 8.0.6 and 8.6.3 one test sets repl-diskless-load to a value that the server refuses. This ends the
+# whole run, also with the original files.
 if grep -q 'repl-diskless-load yes' tests/integration/replication.tcl; then
     clients="$clients --skiptest /Fullsync.should.not.free.scripting.engine"
 fi
-# The I/O threads of Redis 8 spin while they wait for one another. With more of them than processors,
-# a script of unit/scripting that asks for CLIENT LIST again and again takes for ever, with the
-# original files, too.
+# The I/O threads of Redis 8 spin while they wait for each other. With more threads than processors, a
+# script of unit/scripting that requests CLIENT LIST repeatedly does not end, also with the original
+# files.
 threads=4
 [ ! -f src/iothread.c ] || [ "$(nproc)" -ge 4 ] || threads=$(nproc)
 for part in "$@"; do

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Swaps the ae files of a wrk tree for ours, in a copy of it, and touches nothing else; builds both as
-# usual, without a new warning, and runs them in turn against nginx and against examples/http.
+# Replaces the ae files of a wrk tree with ours, in a copy of it, and changes nothing else; builds both
+# as usual, without a new warning, and runs them in turn with nginx and with examples/http.
 #
 #     tests/dropin/wrk.sh WRK_SRC [ROUNDS]
 #

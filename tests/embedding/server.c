@@ -1,5 +1,5 @@
-/* A host program: a pipe, a timer, and its own allocator and panic if it is told to have them. It
- * succeeds if the loop serves both events and if all memory went through the allocator. */
+/* A program that embeds the loop: a pipe, a timer, and its own allocator and panic if macros say
+ * so. It succeeds if the loop serves both events and if all memory came from the allocator. */
 #include "ae.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
 #ifdef HOST
     if (held == 0) return 1;
     if (argc > 1 && strcmp(argv[1], "break") == 0) {
-        /* A handle that is none: nothing can mend that. */
+        /* An invalid fd: an error that no retry removes. */
         close(*(int *)loop->apidata);
         aeMain(loop);
         return 1;

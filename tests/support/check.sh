@@ -1,4 +1,4 @@
-# For the test scripts, which source it: a box to work in, a line for each behaviour, and the sum.
+# The test scripts source this: a directory $box to work in, a line for each behaviour, and the totals.
 
 box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT
@@ -24,7 +24,7 @@ finish() {
     [ $failed = 0 ]
 }
 
-# leave_out WHAT REASON: it is said, and in CI it is a failure.
+# leave_out WHAT REASON: prints both. In CI it is a failure.
 leave_out() {
     echo "skipped - $1: $2: run 'make deps'"
     [ "${CI:-}" != true ] || failed=$((failed + 1))

@@ -1,8 +1,8 @@
-# For scripts that build the tests for a target, which source it: the test framework for that target,
-# so that every target is tested alike.
+# Sourced by scripts that build the tests for a target: builds the test framework for it, so that all
+# targets are tested in the same way.
 
 # makeCmocka SOURCE FOLDER COMPILER AR [FLAG...]: puts cmocka.h into FOLDER/include and libcmocka.a
-# into FOLDER/lib. The flags say what any system of today has, where cmocka.c asks.
+# into FOLDER/lib. The flags define the features of current systems, which cmocka.c tests.
 makeCmocka() {
     local source=$1 folder=$2 compiler=$3 ar=$4
     shift 4

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes a display out of a manual page: the one that follows the comment `.\" TITLE`.
+# Prints a display of a manual page: the one that follows the comment `.\" TITLE`.
 #
 #     tests/support/manual.sh doc/ae.3 "file: count.c" >count.c
 set -eu

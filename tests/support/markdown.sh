@@ -1,4 +1,4 @@
-# For the scripts that try what a page shows, which source it.
+# Sourced by the scripts that test the contents of a page.
 
 # block FILE LANGUAGE NUMBER: prints one block of this language.
 block() {

@@ -1,5 +1,5 @@
-# For the scripts that try the examples, which source it after check.sh and set `examples` to where they
-# are. The servers that they start end with them.
+# Sourced, after check.sh, by the scripts that test the examples. They set `examples` to the directory.
+# The servers that they start end with them.
 
 servers=
 trap 'kill -KILL $servers 2>/dev/null; wait 2>/dev/null; rm -rf "$box"' EXIT
@@ -22,7 +22,7 @@ serve() {
     exit 1
 }
 
-# What is still alive and has not complained.
+# Returns whether the process is running and has written nothing to stderr.
 is_well() {
     kill -0 $1 && [ ! -s "$box/$2.err" ]
 }
