@@ -1,10 +1,10 @@
 #!/bin/sh
-# Copies what a project needs into a folder of it, and prints the lines for its makefile: two, and one
-# more where sockets need a library. Called by `make vendor`.
+# Copies the files that a project needs into one of its directories, and prints the lines for its
+# makefile: two, and one more if sockets need a library. Called by `make vendor`.
 #
 #     DEST=path [BACKEND=all|epoll|kqueue|evport|select] [ANET=1] ./vendor.sh
 #
-# Without BACKEND it is the one that ae.c chooses on this system.
+# Without BACKEND it copies the one that ae.c chooses on this system.
 set -eu
 cd "$(dirname "$0")"
 fail() {

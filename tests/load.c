@@ -80,7 +80,8 @@ static void setTimer(Visitor *visitor, long long milliseconds, aeTimeProc *proc)
 
 static void cancelTimer(Visitor *visitor) {
     if (visitor->timer == AE_ERR) return;
-    if (aeDeleteTimeEvent(loop, visitor->timer) == AE_ERR) complain("a timer is gone, not fired");
+    if (aeDeleteTimeEvent(loop, visitor->timer) == AE_ERR)
+        complain("a timer has ended and did not fire");
     visitor->timer = AE_ERR;
     timersCancelled++;
 }
@@ -156,7 +157,7 @@ static void onReadable(aeEventLoop *el, int fd, void *clientData, int mask) {
         read(fd, visitor->answer + visitor->length, sizeof(visitor->answer) - 1 - visitor->length);
     if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) { /* closed after the last reply */
-        if (got == -1 || visitor->stays || visitor->isWaiting) complain("hung up on");
+        if (got == -1 || visitor->stays || visitor->isWaiting) complain("the server hung up");
         leave(visitor);
         return;
     }
@@ -223,7 +224,7 @@ static void visit(Plan plan) {
     long long begin = nowMs();
     if (aeCreateTimeEvent(loop, 0, onTick, &plan, NULL) == AE_ERR) giveUp("load: no timer");
     aeMain(loop);
-    if (present[0] != plan.hold) complain("some did not stay");
+    if (present[0] != plan.hold) complain("some connections did not stay");
     while (visitors[0].next != &visitors[0]) leave(visitors[0].next);
     while (visitors[1].next != &visitors[1]) leave(visitors[1].next);
     aeProcessEvents(loop, AE_TIME_EVENTS | AE_DONT_WAIT); /* for the finalizers */
@@ -284,10 +285,10 @@ int main(int argc, char **argv) {
     printf("load: timers: %lld made, %lld fired, %lld cancelled, %lld finalized\n", timersMade,
            timersFired, timersCancelled, timersFinalized);
     errno = 0;
-    if (fds != fdsBefore || own != ownBefore) complain("fds are left");
+    if (fds != fdsBefore || own != ownBefore) complain("fds are still open");
     if (memory > memoryBefore + 1024) complain("the server's memory has grown");
     if (timersFired + timersCancelled != timersMade || timersFinalized != timersMade)
-        complain("a timer neither fired nor was cancelled, or not once");
+        complain("a timer did not fire or was not cancelled exactly once");
     aeDeleteEventLoop(loop);
     if (errors) fprintf(stderr, "load: %lld errors\n", errors);
     return errors != 0;

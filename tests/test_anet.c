@@ -36,7 +36,7 @@
 
 #include "support/anet_faults.h"
 
-/// The surroundings of a test /////////////////////////////////////////////////////////////////////
+/// Before and after a test ////////////////////////////////////////////////////////////////////////
 
 #define TEST(name) static void name(void **state __attribute__((unused)))
 #define PATIENCE 20000 /* ms; only a failing test waits that long */
@@ -146,7 +146,7 @@ static void enterLinkLocalNetwork(void) {
     if (usualNetwork != -1) close(usualNetwork);
     usualNetwork = -1;
 #endif
-    print_message("[ reason   ] no network with addresses of one's own can be had\n");
+    print_message("[ reason   ] no network namespace can be created\n");
     skip();
 }
 
@@ -291,7 +291,7 @@ TEST(every_failure_may_go_without_a_message) {
     assert_int_equal(anetKeepAlive(NULL, -1, 1), ANET_ERR);
 }
 
-TEST(a_message_is_cut_to_err_len_bytes) {
+TEST(a_message_is_truncated_to_err_len_bytes) {
     requireInjection();
     char endless[1000], ip[46], nobody[] = "nobody.test";
     memset(endless, 'x', sizeof endless);
@@ -443,7 +443,7 @@ TEST(a_connection_is_made_over_ipv6_too) {
     close(server);
 }
 
-TEST(a_connection_under_way_is_a_success) {
+TEST(a_connection_in_progress_is_a_success) {
     requireInjection();
     int fd;
     failCall("connect", 1, EINPROGRESS);
@@ -492,7 +492,7 @@ TEST(a_refusal_is_reported_at_once_or_by_anetGetError) {
     close(server);
 }
 
-TEST(an_address_that_fails_at_once_gives_way_to_the_next) {
+TEST(after_an_address_that_fails_at_once_the_next_is_tried) {
     requireInjection();
     int server = serve(), fd;
     nameHas("both.test", "127.0.0.1", "127.0.0.1");
@@ -516,7 +516,7 @@ TEST(the_error_of_the_last_address_is_reported) {
     assert_int_equal(fakeName.pending, 0);
 }
 
-TEST(a_name_without_an_address_cannot_be_connected_to) {
+TEST(connecting_to_a_name_without_an_address_is_an_error) {
     requireInjection();
     nameFails("nobody.test", EAI_NONAME);
     assert_int_equal(anetTcpNonBlockConnect(err, "nobody.test", 9), ANET_ERR);
@@ -576,7 +576,7 @@ static int canBind(const char *address) {
 
 static void requireTwoLoopbacks(void) {
     if (canBind("127.0.0.2")) return;
-    print_message("[ reason   ] this machine has but one loopback address\n");
+    print_message("[ reason   ] this machine has only one loopback address\n");
     skip();
 }
 
@@ -606,22 +606,22 @@ TEST(no_source_address_is_no_error) {
     assert_string_equal(arrivesFrom(NULL), "127.0.0.1");
 }
 
-TEST(a_source_that_cannot_be_resolved_is_left_out) {
+TEST(a_source_that_cannot_be_resolved_is_ignored) {
     requireInjection();
     nameFails("nobody.test", EAI_NONAME);
     assert_string_equal(arrivesFrom("nobody.test"), "127.0.0.1");
 }
 
-TEST(a_source_that_cannot_be_bound_is_left_out) {
+TEST(a_source_that_cannot_be_bound_is_ignored) {
     assert_false(canBind("192.0.2.1"));
     assert_string_equal(arrivesFrom("192.0.2.1"), "127.0.0.1");
 }
 
-TEST(a_source_of_the_other_family_is_left_out) {
+TEST(a_source_of_the_other_family_is_ignored) {
     assert_string_equal(arrivesFrom("::1"), "127.0.0.1");
 }
 
-TEST(a_source_that_cannot_be_used_is_left_out) {
+TEST(a_source_that_cannot_be_used_is_ignored) {
     requireInjection();
     failCall("connect", 1, EADDRNOTAVAIL);
     assert_string_equal(arrivesFrom("127.0.0.2"), "127.0.0.1");
@@ -712,7 +712,7 @@ TEST(a_zone_without_a_name_is_a_number) {
 #ifdef __linux__
     assert_string_equal(resolved("fe80::1%4000000000", ANET_NONE), "fe80::1%4000000000");
 #else
-    print_message("[ reason   ] only of Linux it is known that it takes such a zone\n");
+    print_message("[ reason   ] only Linux is known to accept such a zone\n");
     skip();
 #endif
 }
@@ -725,7 +725,7 @@ TEST(the_longest_address_has_room_for_its_zone) {
     *strchr(longest, '%') = '\0';
     assert_string_equal(resolved("febf:1111:2222:3333:4444:5555:6666:7777%4000000000", 0), longest);
 #else
-    print_message("[ reason   ] only of Linux it is known that it takes such a zone\n");
+    print_message("[ reason   ] only Linux is known to accept such a zone\n");
     skip();
 #endif
 }
@@ -752,7 +752,7 @@ TEST(a_name_resolves_to_its_first_address) {
     assert_int_equal(fakeName.families[0], AF_UNSPEC);
 }
 
-TEST(ip_only_takes_no_name) {
+TEST(ip_only_accepts_no_name) {
     char name[] = "localhost", ip[46] = "as it was";
     assert_int_equal(anetResolve(err, name, ip, sizeof ip, ANET_IP_ONLY), ANET_ERR);
     assert_int_equal(errno, ENOENT);
@@ -897,7 +897,7 @@ TEST(the_ipv6_star_is_no_ipv4_address) {
     assert_non_null(strstr(err, "cannot resolve"));
 }
 
-TEST(a_server_takes_no_address_of_the_other_family) {
+TEST(a_server_accepts_no_address_of_the_other_family) {
     assert_int_equal(anetTcpServer(err, 0, loopback6, BACKLOG), ANET_ERR);
     assert_int_equal(anetTcp6Server(err, 0, loopback, BACKLOG), ANET_ERR);
 }
@@ -973,7 +973,7 @@ TEST(the_backlog_is_that_of_listen) {
     int answer = getsockopt(server, IPPROTO_TCP, TCP_INFO, &info, &len);
     close(server);
     if (answer == 0 && len < sizeof info) { /* for qemu every option is an int */
-        print_message("[ reason   ] TCP_INFO is cut short, as by qemu\n");
+        print_message("[ reason   ] TCP_INFO is truncated, as by qemu\n");
         skip();
     }
     assert_int_equal(answer, 0);
@@ -1136,7 +1136,7 @@ TEST(an_ipv6_peer_is_reported) {
     close(server);
 }
 
-TEST(ip_and_port_of_the_peer_need_not_be_asked_for) {
+TEST(ip_and_port_of_the_peer_may_be_NULL) {
     int server = serve(), client = join(loopback, server), port = -1;
     char ip[46] = "as it was";
     close(acceptWaiting(server)); /* neither */
@@ -1155,7 +1155,7 @@ TEST(ip_and_port_of_the_peer_need_not_be_asked_for) {
     close(server);
 }
 
-TEST(a_peer_address_that_does_not_fit_is_not_cut_and_not_overrun) {
+TEST(a_peer_address_that_does_not_fit_is_not_truncated_and_overruns_nothing) {
     int server = serve(), client, accepted, port;
     size_t len;
     char ip[16];
@@ -1185,7 +1185,7 @@ TEST(nothing_to_accept_leaves_errno_as_accept_set_it) {
     assertTold("cannot accept a connection", EBADF);
 }
 
-TEST(accepting_without_an_fd_left_is_an_error_and_the_server_goes_on) {
+TEST(accepting_without_an_fd_left_is_an_error_and_the_server_continues) {
     int server = serve(), client = join(loopback, server), fd;
     waitFor(server, POLLIN);
     allowFds(0);
@@ -1200,7 +1200,7 @@ TEST(accepting_without_an_fd_left_is_an_error_and_the_server_goes_on) {
     close(server);
 }
 
-TEST(an_aborted_connection_leaves_errno_to_retry_by) {
+TEST(an_aborted_connection_has_an_errno_that_needs_a_retry) {
     requireInjection();
     int server = serve(), client = join(loopback, server);
     failCall("accept4", 1, ECONNABORTED);
@@ -1230,7 +1230,7 @@ static void interrupt(int signal) {
     errno = cause;
 }
 
-TEST(accept_goes_on_when_a_signal_interrupts_it) {
+TEST(accept_continues_after_a_signal) {
     struct sigaction action, before;
     struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
     socklen_t len = sizeof serverOfTheHandler;
@@ -1315,7 +1315,7 @@ TEST(an_fd_is_made_non_blocking_and_blocking_again) {
     close(fds[1]);
 }
 
-TEST(no_fd_cannot_be_made_non_blocking_or_blocking) {
+TEST(making_an_invalid_fd_non_blocking_or_blocking_is_an_error) {
     assert_int_equal(anetNonBlock(err, -1), ANET_ERR);
     assertTold("cannot make the fd non-blocking", EBADF);
     assert_int_equal(anetBlock(err, -1), ANET_ERR);
@@ -1353,7 +1353,7 @@ static long long timeoutOf(int fd, int option) {
     assert_int_equal(getsockopt(fd, SOL_SOCKET, option, &limit, &len), 0);
     if (len < sizeof limit) { /* if time_t has 64 bits and a pointer 32, qemu writes an int */
         close(fd);
-        print_message("[ reason   ] the timeout is cut short, as by qemu\n");
+        print_message("[ reason   ] the timeout is truncated, as by qemu\n");
         skip();
     }
     return limit.tv_sec * 1000LL + limit.tv_usec / 1000;
@@ -1379,7 +1379,7 @@ TEST(timeouts_are_in_milliseconds_and_0_disables_them) {
     close(fd);
 }
 
-TEST(a_receive_gives_up_after_its_timeout) {
+TEST(a_receive_fails_after_its_timeout) {
     int ends[2];
     char byte;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
@@ -1418,7 +1418,7 @@ TEST(a_huge_timeout_does_not_overflow) {
         if (anetRecvTimeout(err, fd, huge[i]) == ANET_ERR && errno == EDOM) {
             assertTold("cannot set the receive timeout", EDOM);
             close(fd);
-            print_message("[ reason   ] this kernel counts in ticks, and refuses so many\n");
+            print_message("[ reason   ] this kernel counts in ticks, and refuses this number\n");
             skip();
         }
         assert_untold();
@@ -1479,7 +1479,7 @@ TEST(keep_alive_at_an_interval_that_the_system_refuses_stays_off) {
     assert_int_equal(anetKeepAlive(err, fd, 32767), ANET_OK);
     close(fd);
 #else
-    print_message("[ reason   ] only of Linux is it known what it refuses\n");
+    print_message("[ reason   ] only for Linux the limit is known\n");
     skip();
 #endif
 }
@@ -1498,7 +1498,7 @@ TEST(keep_alive_that_fails_stays_off) {
     close(fd);
 }
 
-TEST(a_socket_is_marked_where_the_system_can) {
+TEST(a_socket_is_marked_if_the_system_has_marks) {
 #if defined(SO_MARK)
     uint32_t mark = 0;
     socklen_t len = sizeof mark;
@@ -1509,7 +1509,7 @@ TEST(a_socket_is_marked_where_the_system_can) {
         assert_int_equal(mark, 0xfedcba98);
     } else if (errno == ENOPROTOOPT) {
         close(fd);
-        print_message("[ reason   ] qemu knows no SO_MARK\n");
+        print_message("[ reason   ] qemu has no SO_MARK\n");
         skip();
     } else { /* not allowed */
         assertTold("cannot mark the socket", EPERM);
@@ -1707,7 +1707,7 @@ TEST(a_family_without_a_text_is_a_question_mark) {
 #endif
 }
 
-TEST(an_address_is_never_cut_and_no_buffer_overrun) {
+TEST(an_address_is_never_truncated_and_no_buffer_overrun) {
     int server = serve(), port, fits;
     char ip[16];
     size_t len;
@@ -1723,7 +1723,7 @@ TEST(an_address_is_never_cut_and_no_buffer_overrun) {
     close(server);
 }
 
-TEST(ip_and_port_of_an_end_need_not_be_asked_for) {
+TEST(ip_and_port_of_an_end_may_be_NULL) {
     int server = serve(), port = -1;
     char ip[46] = "as it was";
     assert_int_equal(anetFdToString(server, NULL, 46, &port, 0), 0);
@@ -1787,7 +1787,7 @@ TEST(each_end_of_a_pipe_is_non_blocking_only_if_asked) {
     }
 }
 
-TEST(both_ends_of_a_pipe_are_close_on_exec_asked_or_not) {
+TEST(both_ends_of_a_pipe_are_always_close_on_exec) {
     static const int flags[] = {0, O_CLOEXEC, O_NONBLOCK, O_NONBLOCK | O_CLOEXEC};
     int fds[2];
     size_t i;
@@ -1800,7 +1800,7 @@ TEST(both_ends_of_a_pipe_are_close_on_exec_asked_or_not) {
     }
 }
 
-TEST(what_is_written_to_a_pipe_can_be_read) {
+TEST(data_written_to_a_pipe_can_be_read) {
     int fds[2];
     char byte = 0;
     assert_int_equal(anetPipe(fds, O_NONBLOCK, O_NONBLOCK), 0);
@@ -1811,7 +1811,7 @@ TEST(what_is_written_to_a_pipe_can_be_read) {
     close(fds[1]);
 }
 
-TEST(a_pipe_takes_no_other_flag) {
+TEST(a_pipe_accepts_no_other_flag) {
     int fds[2] = {-7, -8};
     assert_int_equal(anetPipe(fds, O_APPEND, 0), -1);
     assert_int_equal(errno, EINVAL);
@@ -1831,7 +1831,7 @@ TEST(a_pipe_with_one_fd_left_is_an_error) {
     assert_true(fds[0] == -7 && fds[1] == -8);
 }
 
-TEST(a_pipe_that_fails_on_its_way_closes_both_ends) {
+TEST(a_pipe_that_fails_at_any_step_closes_both_ends) {
     requireInjection();
     int fds[2] = {-7, -8}, nth, before = openFds();
     for (nth = 1;; nth++) {
@@ -1873,7 +1873,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(the_names_have_the_values_that_hosts_know),
         T(every_failure_may_go_without_a_message),
-        T(a_message_is_cut_to_err_len_bytes),
+        T(a_message_is_truncated_to_err_len_bytes),
         T(whichever_step_of_a_call_fails_errno_is_set_and_nothing_leaks),
         T(whichever_step_of_the_ipv6_server_fails_errno_is_set_and_nothing_leaks),
         T(a_message_names_the_step_that_failed),
@@ -1881,23 +1881,23 @@ int main(void) {
         T(every_fd_is_created_close_on_exec),
         T(a_connection_is_made_without_waiting),
         T(a_connection_is_made_over_ipv6_too),
-        T(a_connection_under_way_is_a_success),
+        T(a_connection_in_progress_is_a_success),
         T(a_connection_made_at_once_is_a_success),
         T(a_connecting_socket_has_reuseaddr),
         T(a_refusal_is_reported_at_once_or_by_anetGetError),
-        T(an_address_that_fails_at_once_gives_way_to_the_next),
+        T(after_an_address_that_fails_at_once_the_next_is_tried),
         T(the_error_of_the_last_address_is_reported),
-        T(a_name_without_an_address_cannot_be_connected_to),
+        T(connecting_to_a_name_without_an_address_is_an_error),
         T(a_look_up_without_memory_is_reported_as_ENOMEM),
         T(a_system_error_of_a_look_up_is_reported_unchanged),
         T(a_port_out_of_range_is_an_error_and_not_truncated),
         T(the_highest_port_is_a_port),
         T(a_connection_comes_from_the_source_address),
         T(no_source_address_is_no_error),
-        T(a_source_that_cannot_be_resolved_is_left_out),
-        T(a_source_that_cannot_be_bound_is_left_out),
-        T(a_source_of_the_other_family_is_left_out),
-        T(a_source_that_cannot_be_used_is_left_out),
+        T(a_source_that_cannot_be_resolved_is_ignored),
+        T(a_source_that_cannot_be_bound_is_ignored),
+        T(a_source_of_the_other_family_is_ignored),
+        T(a_source_that_cannot_be_used_is_ignored),
         T(each_address_of_the_source_is_tried),
         T(each_ipv6_address_of_the_source_is_tried),
         T(the_source_is_tried_with_each_destination),
@@ -1908,7 +1908,7 @@ int main(void) {
         T(the_longest_address_has_room_for_its_zone),
         T(a_zone_that_does_not_fit_the_buffer_is_left_out),
         T(a_name_resolves_to_its_first_address),
-        T(ip_only_takes_no_name),
+        T(ip_only_accepts_no_name),
         T(the_preferred_family_is_asked_for_first),
         T(the_other_family_is_used_if_there_is_none_of_the_preferred),
         T(both_preferences_are_none),
@@ -1920,7 +1920,7 @@ int main(void) {
         T(null_and_star_are_any_ipv4_address),
         T(null_and_the_stars_are_any_ipv6_address),
         T(the_ipv6_star_is_no_ipv4_address),
-        T(a_server_takes_no_address_of_the_other_family),
+        T(a_server_accepts_no_address_of_the_other_family),
         T(an_ipv6_server_listens_on_the_given_address),
         T(both_families_can_share_a_port),
         T(a_port_in_use_is_an_error),
@@ -1940,27 +1940,27 @@ int main(void) {
         T(the_longest_unix_path_that_fits_is_served),
         T(an_accepted_connection_is_non_blocking_and_its_peer_is_reported),
         T(an_ipv6_peer_is_reported),
-        T(ip_and_port_of_the_peer_need_not_be_asked_for),
-        T(a_peer_address_that_does_not_fit_is_not_cut_and_not_overrun),
+        T(ip_and_port_of_the_peer_may_be_NULL),
+        T(a_peer_address_that_does_not_fit_is_not_truncated_and_overruns_nothing),
         T(nothing_to_accept_leaves_errno_as_accept_set_it),
-        T(accepting_without_an_fd_left_is_an_error_and_the_server_goes_on),
-        T(an_aborted_connection_leaves_errno_to_retry_by),
-        T(accept_goes_on_when_a_signal_interrupts_it),
+        T(accepting_without_an_fd_left_is_an_error_and_the_server_continues),
+        T(an_aborted_connection_has_an_errno_that_needs_a_retry),
+        T(accept_continues_after_a_signal),
         T(whichever_step_of_an_accept_fails_the_new_fd_is_closed),
         T(only_an_error_of_one_connection_needs_a_retry),
         T(an_fd_is_made_non_blocking_and_blocking_again),
-        T(no_fd_cannot_be_made_non_blocking_or_blocking),
+        T(making_an_invalid_fd_non_blocking_or_blocking_is_an_error),
         T(an_fd_is_made_close_on_exec),
         T(delay_is_switched_off_and_on),
         T(timeouts_are_in_milliseconds_and_0_disables_them),
-        T(a_receive_gives_up_after_its_timeout),
+        T(a_receive_fails_after_its_timeout),
         T(a_negative_timeout_is_an_error),
         T(a_huge_timeout_does_not_overflow),
         T(keep_alive_probes_after_interval_then_thrice_each_third_of_it),
         T(keep_alive_below_a_second_is_an_error),
         T(keep_alive_at_an_interval_that_the_system_refuses_stays_off),
         T(keep_alive_that_fails_stays_off),
-        T(a_socket_is_marked_where_the_system_can),
+        T(a_socket_is_marked_if_the_system_has_marks),
         T(the_pending_error_of_a_socket_is_returned_once),
         T(an_errno_is_returned_if_the_pending_error_cannot_be_read),
         T(both_ends_of_a_connection_have_an_address),
@@ -1970,17 +1970,17 @@ int main(void) {
         T(an_end_without_an_address_is_a_question_mark),
         T(an_address_that_the_system_does_not_report_is_a_question_mark),
         T(a_family_without_a_text_is_a_question_mark),
-        T(an_address_is_never_cut_and_no_buffer_overrun),
-        T(ip_and_port_of_an_end_need_not_be_asked_for),
+        T(an_address_is_never_truncated_and_no_buffer_overrun),
+        T(ip_and_port_of_an_end_may_be_NULL),
         T(an_ip_with_a_colon_is_formatted_in_brackets),
         T(formatting_returns_the_whole_length_and_truncates_as_snprintf),
         T(the_ends_of_an_fd_are_formatted),
         T(each_end_of_a_pipe_is_non_blocking_only_if_asked),
-        T(both_ends_of_a_pipe_are_close_on_exec_asked_or_not),
-        T(what_is_written_to_a_pipe_can_be_read),
-        T(a_pipe_takes_no_other_flag),
+        T(both_ends_of_a_pipe_are_always_close_on_exec),
+        T(data_written_to_a_pipe_can_be_read),
+        T(a_pipe_accepts_no_other_flag),
         T(a_pipe_with_one_fd_left_is_an_error),
-        T(a_pipe_that_fails_on_its_way_closes_both_ends),
+        T(a_pipe_that_fails_at_any_step_closes_both_ends),
         T(a_fifo_is_distinguished_from_other_files),
     };
     return cmocka_run_group_tests_name("anet", tests, NULL, NULL);

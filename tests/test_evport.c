@@ -46,7 +46,7 @@ TEST(the_port_is_close_on_exec) {
     assert_int_equal(fcntl(port(), F_GETFD), FD_CLOEXEC);
 }
 
-TEST(what_was_retrieved_is_associated_again_before_the_next_wait) {
+TEST(retrieved_fds_are_associated_again_before_the_next_wait) {
     int fd = newReadyPipe().out;
     add(fd, AE_READABLE, onRead, "A");
     for (int round = 0; round < 3; round++) {
@@ -73,7 +73,7 @@ static void onceOnly(aeEventLoop *el, int fd, void *name, int mask) {
     aeDeleteFileEvent(el, fd, BOTH);
 }
 
-TEST(what_was_deleted_meanwhile_is_not_associated_again) {
+TEST(a_deleted_fd_is_not_associated_again) {
     int fd = newReadyPipe().out;
     add(fd, AE_READABLE, onceOnly, "A");
     assert_int_equal(look(), 1);
@@ -238,7 +238,7 @@ TEST(a_full_port_refuses_with_EAGAIN_and_nothing_changes) {
 }
 
 /* After A's event is retrieved, other fds use its room in the port. */
-TEST(what_finds_the_port_full_is_served_all_the_same_and_associated_later) {
+TEST(an_fd_that_finds_the_port_full_is_served_and_associated_later) {
     int fd = newReadyPipe().out, other = newPipe().out;
     add(fd, AE_READABLE, onRead, "A");
     assert_int_equal(look(), 1);
@@ -262,7 +262,7 @@ static int slept(void) {
     return (int)(clockNow() - before);
 }
 
-TEST(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds) {
+TEST(an_fd_that_finds_the_port_full_is_polled_every_10_milliseconds) {
     freezeClock();
     int fd = newReadyPipe().out;
     add(fd, AE_READABLE, onRead, "A");
@@ -289,7 +289,7 @@ static void onReadAgain(aeEventLoop *el, int fd, void *name, int mask) {
     add(fd, AE_READABLE, onReadAgain, name);
 }
 
-TEST(what_is_associated_and_then_refused_is_reported_once) {
+TEST(an_fd_that_is_associated_and_then_refused_is_reported_once) {
     int fd = newReadyPipe().out;
     add(fd, AE_READABLE, onReadAgain, "A");
     assert_int_equal(look(), 1);
@@ -354,7 +354,7 @@ TEST(many_fds_that_find_the_port_full_do_not_keep_others_from_being_served) {
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) assert_in_range(counts[i], 3, 7);
 }
 
-TEST(without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_and_waited_for) {
+TEST(without_memory_for_more_a_batch_that_finds_the_port_full_is_served) {
     static int counts[MORE_THAN_A_BATCH];
     if (roomForFds(2 * MORE_THAN_A_BATCH) < 2 * MORE_THAN_A_BATCH) SKIP("too few fds");
     const Pipe *pipes = takeOutABatch(counts);
@@ -387,9 +387,9 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         ON_ANY_RELEASE(the_port_is_close_on_exec),
-        ON_ANY_RELEASE(what_was_retrieved_is_associated_again_before_the_next_wait),
+        ON_ANY_RELEASE(retrieved_fds_are_associated_again_before_the_next_wait),
         ON_ANY_RELEASE(zero_timeouts_lose_nothing),
-        ON_ANY_RELEASE(what_was_deleted_meanwhile_is_not_associated_again),
+        ON_ANY_RELEASE(a_deleted_fd_is_not_associated_again),
         ON_ANY_RELEASE(a_number_reused_between_retrieval_and_the_next_wait_is_associated_once),
         ON_ANY_RELEASE(fault_7_deleting_an_fd_that_was_closed_does_not_abort),
         ON_ANY_RELEASE(fault_7_deleting_one_mask_of_a_closed_fd_does_not_abort),
@@ -402,14 +402,13 @@ int main(void) {
         ON_ANY_RELEASE(fault_17_an_entry_of_the_wait_before_is_no_event),
         ON_ANY_RELEASE(fault_17_events_that_come_with_EINTR_are_served),
         ON_ANY_RELEASE(a_full_port_refuses_with_EAGAIN_and_nothing_changes),
-        ON_ANY_RELEASE(what_finds_the_port_full_is_served_all_the_same_and_associated_later),
-        ON_ANY_RELEASE(what_finds_the_port_full_is_waited_for_at_most_10_milliseconds),
-        ON_ANY_RELEASE(what_is_associated_and_then_refused_is_reported_once),
+        ON_ANY_RELEASE(an_fd_that_finds_the_port_full_is_served_and_associated_later),
+        ON_ANY_RELEASE(an_fd_that_finds_the_port_full_is_polled_every_10_milliseconds),
+        ON_ANY_RELEASE(an_fd_that_is_associated_and_then_refused_is_reported_once),
         ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
         ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
         ON_ANY_RELEASE(many_fds_that_find_the_port_full_do_not_keep_others_from_being_served),
-        ON_ANY_RELEASE(
-            without_memory_to_take_out_more_a_batch_that_finds_the_port_full_is_served_and_waited_for),
+        ON_ANY_RELEASE(without_memory_for_more_a_batch_that_finds_the_port_full_is_served),
     };
     return cmocka_run_group_tests_name("evport", tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static int setUpFrozen(void **state) {
 
 /// Failures one by one ////////////////////////////////////////////////////////////////////////////
 
-TEST(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM) {
+TEST(fault_5_creating_a_loop_without_memory_returns_NULL_with_ENOMEM) {
     int blocks = liveBlocks(), fds = openFds(), n = 0;
     do {
         assert_true(++n < MOST_TRIES);
@@ -65,7 +65,7 @@ TEST(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM) {
     assertLoopWorks(loop);
 }
 
-TEST(fault_5_a_loop_that_the_kernel_refuses_is_NULL_with_its_errno) {
+TEST(fault_5_creating_a_loop_that_the_kernel_refuses_returns_NULL_with_its_errno) {
     int blocks = liveBlocks(), fds = openFds();
     failNth(CREATE, 1, EMFILE);
     loop = aeCreateEventLoop(SETSIZE);
@@ -76,7 +76,7 @@ TEST(fault_5_a_loop_that_the_kernel_refuses_is_NULL_with_its_errno) {
     assert_int_equal(openFds(), fds);
 }
 
-TEST(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing) {
+TEST(fault_5_an_event_without_memory_changes_nothing) {
     Pipe ready = newReadyPipe();
     int high = newCopy(ready.out, PAST_FIRST_SLOTS), result, n = 0;
     add(ready.out, AE_READABLE, onRead, "A");
@@ -128,7 +128,7 @@ TEST(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing) {
     assertLoopWorks(loop);
 }
 
-TEST(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing) {
+TEST(fault_5_a_timer_without_memory_changes_nothing) {
     int fired = 0, created = 0, failures = 0;
     for (; created < 2000; created++) {
         for (int n = 1;; n++) {
@@ -166,7 +166,7 @@ static bool failsToCreate(int n, int attempts) {
 
 /* If the loop keeps memory that it has allocated before the failure, the next attempt uses it. This
  * happens mostly when it grows by more than one level at once. */
-TEST(attempts_to_create_a_timer_that_go_on_failing_do_not_go_on_taking_memory) {
+TEST(repeated_failures_to_create_a_timer_do_not_keep_more_memory) {
     for (int created = 0; created <= 64 * 64 * 64; created++) {
         for (int n = 1; n <= 3 && failsToCreate(n, 5); n++) {
             int blocks = liveBlocks();
@@ -210,7 +210,7 @@ TEST(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize) {
     assert_int_equal(aeResizeSetSize(loop, 100), AE_OK);
 }
 
-TEST(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing) {
+TEST(fault_5_a_resize_without_memory_changes_nothing) {
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
     for (int n = 1;; n++) {
         aeEventLoop before = *loop;
@@ -230,7 +230,7 @@ TEST(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing) {
     assertJournal("A.read");
 }
 
-/// A whole life ///////////////////////////////////////////////////////////////////////////////////
+/// A complete life ////////////////////////////////////////////////////////////////////////////////
 
 static int lifeFinalized;
 
@@ -445,7 +445,7 @@ TEST(without_epoll_pwait2_the_longest_wait_still_fits) {
     assert_true(lastTimeout() <= 2147483647LL * 1000);
 }
 
-/// A poll that cannot be mended ///////////////////////////////////////////////////////////////////
+/// A poll that fails for good /////////////////////////////////////////////////////////////////////
 
 static char lastWords[1024];
 
@@ -517,7 +517,7 @@ TEST(a_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_and_reas
     assertDiesOf(WAIT, EFAULT, AE_FILE_EVENTS | AE_DONT_WAIT, waitCall());
 }
 
-TEST(a_poll_that_goes_on_failing_with_EBADF_aborts_and_does_not_spin) {
+TEST(a_poll_that_always_fails_with_EBADF_aborts_and_does_not_spin) {
     assertDiesOf(WAIT, EBADF, AE_FILE_EVENTS, waitCall());
 }
 
@@ -537,12 +537,12 @@ TEST(a_poll_that_works_does_not_abort_and_says_nothing) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        WITHOUT_LOOP(fault_5_a_loop_that_memory_does_not_suffice_for_is_NULL_with_ENOMEM),
-        WITHOUT_LOOP(fault_5_a_loop_that_the_kernel_refuses_is_NULL_with_its_errno),
-        FROZEN(fault_5_an_event_that_memory_does_not_suffice_for_changes_nothing),
+        WITHOUT_LOOP(fault_5_creating_a_loop_without_memory_returns_NULL_with_ENOMEM),
+        WITHOUT_LOOP(fault_5_creating_a_loop_that_the_kernel_refuses_returns_NULL_with_its_errno),
+        FROZEN(fault_5_an_event_without_memory_changes_nothing),
         FROZEN(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing),
-        FROZEN(fault_5_a_timer_that_memory_does_not_suffice_for_changes_nothing),
-        FROZEN(attempts_to_create_a_timer_that_go_on_failing_do_not_go_on_taking_memory),
+        FROZEN(fault_5_a_timer_without_memory_changes_nothing),
+        FROZEN(repeated_failures_to_create_a_timer_do_not_keep_more_memory),
         FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
         FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),
         FROZEN(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing),
@@ -561,7 +561,7 @@ int main(void) {
         FROZEN(with_epoll_pwait2_refused_with_any_errno_timeouts_round_up_to_milliseconds),
         FROZEN(without_epoll_pwait2_the_longest_wait_still_fits),
         WITHOUT_LOOP(a_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_and_reason),
-        WITHOUT_LOOP(a_poll_that_goes_on_failing_with_EBADF_aborts_and_does_not_spin),
+        WITHOUT_LOOP(a_poll_that_always_fails_with_EBADF_aborts_and_does_not_spin),
         WITHOUT_LOOP(a_true_error_of_a_precise_poll_is_reported_by_the_other_one),
         WITHOUT_LOOP(a_poll_that_works_does_not_abort_and_says_nothing),
     };

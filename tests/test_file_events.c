@@ -30,7 +30,7 @@ static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
 
 /// Registering ////////////////////////////////////////////////////////////////////////////////////
 
-TEST(registering_adds_bits_to_what_the_fd_has) {
+TEST(registering_adds_bits_to_the_registered_ones) {
     int fd = newPipe().out;
     assert_int_equal(aeGetFileEvents(loop, fd), AE_NONE);
     add(fd, AE_READABLE, onRead, "A");
@@ -116,7 +116,7 @@ TEST(a_regular_file_is_refused_with_EPERM_under_epoll) {
     assert_int_equal(loop->maxfd, -1);
 }
 
-TEST(what_is_always_ready_is_refused_with_EPERM_under_epoll) {
+TEST(files_that_are_always_ready_are_refused_with_EPERM_under_epoll) {
     static const char *const paths[] = {"/dev/null", "/dev/zero", "/"};
     if (!backendIs("epoll")) SKIP("others take them");
     for (int i = 0; i < 3; i++) {
@@ -162,7 +162,7 @@ TEST(a_refused_change_of_a_registered_bit_leaves_its_handler) {
     assertJournal("A.read");
 }
 
-TEST(a_first_registration_that_is_refused_leaves_no_trace) {
+TEST(a_first_registration_that_is_refused_changes_nothing) {
     Pipe low = newPipe(), high = newReadyPipe();
     add(low.out, AE_READABLE, onRead, "A");
     failNth(CHANGE, 1, ENOMEM);
@@ -250,7 +250,7 @@ static void registerAtTheEnd(aeEventLoop *el, void *name) {
     assert_int_equal(el->maxfd, -1);
 }
 
-TEST(once_the_loop_is_ending_registering_is_refused_with_ECANCELED) {
+TEST(while_the_loop_is_ending_registering_is_refused_with_ECANCELED) {
     lateFds[0] = newPipe().out;
     lateFds[1] = newPipe().out;
     lateFds[2] = newCopy(lateFds[0], 200);
@@ -333,7 +333,7 @@ TEST(removing_WRITABLE_removes_BARRIER_with_it) {
     assertJournal("A.read A.write");
 }
 
-TEST(an_fd_whose_BARRIER_went_with_its_events_is_watched_no_more) {
+TEST(an_fd_whose_BARRIER_was_removed_with_its_events_is_not_watched) {
     add(newCopy(newPipe().out, 60), AE_READABLE, neverFile, NULL); /* so there is a poll */
     for (int mask = AE_READABLE; mask <= AE_WRITABLE; mask <<= 1) {
         int fds[2];
@@ -367,7 +367,7 @@ TEST(removing_READABLE_keeps_BARRIER_with_WRITABLE) {
     assert_int_equal(aeGetFileEvents(loop, fd), AE_WRITABLE | AE_BARRIER);
 }
 
-TEST(when_neither_bit_is_left_BARRIER_goes_too) {
+TEST(when_neither_bit_is_left_BARRIER_is_removed) {
     int fd = newPipe().out;
     add(fd, AE_READABLE | AE_BARRIER, onRead, "A");
     assert_int_equal(aeGetFileEvents(loop, fd), AE_READABLE | AE_BARRIER);
@@ -408,7 +408,7 @@ TEST(deleting_both_bits_of_an_fd_that_has_one_removes_that_one) {
     assert_int_equal(look(), 0);
 }
 
-TEST(deleting_the_events_of_a_closed_fd_leaves_errno_alone) {
+TEST(deleting_the_events_of_a_closed_fd_does_not_change_errno) {
     for (int mask = AE_READABLE; mask <= BOTH; mask++) {
         int fds[2];
         newSocketPair(fds);
@@ -465,7 +465,7 @@ TEST(the_handler_gets_loop_fd_client_data_and_mask) {
     assert_int_equal(got.mask, AE_READABLE);
 }
 
-TEST(what_is_not_consumed_is_reported_again) {
+TEST(unread_input_is_reported_again) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
     for (int i = 0; i < 3; i++) {
@@ -478,7 +478,7 @@ TEST(what_is_not_consumed_is_reported_again) {
     assert_int_equal(look(), 1);
 }
 
-TEST(what_is_still_writable_is_reported_again) {
+TEST(an_fd_that_is_still_writable_is_reported_again) {
     Pipe empty = newPipe();
     add(empty.in, AE_WRITABLE, onWrite, "A");
     assert_int_equal(look(), 1);
@@ -532,7 +532,7 @@ TEST(an_error_reaches_a_write_handler) {
 }
 
 /* kqueue refuses it, NetBSD's with another errno. */
-TEST(a_pipe_whose_reader_is_gone_is_writable_or_refused) {
+TEST(a_pipe_without_a_reader_is_writable_or_refused) {
     Pipe dead = newPipe();
     shut(dead.out);
     if (backendIs("kqueue")) {
@@ -575,7 +575,7 @@ static int newHalfClosedSocket(void) {
     return fds[0];
 }
 
-TEST(a_half_close_is_not_writable_where_there_is_no_room) {
+TEST(a_half_close_is_not_writable_if_there_is_no_room) {
     int fd = newHalfClosedSocket();
     fill(fd);
     add(fd, AE_READABLE, onEither, "A");
@@ -586,7 +586,7 @@ TEST(a_half_close_is_not_writable_where_there_is_no_room) {
     }
 }
 
-TEST(a_half_close_is_writable_where_there_is_room) {
+TEST(a_half_close_is_writable_if_there_is_room) {
     int fd = newHalfClosedSocket();
     add(fd, AE_READABLE, onRead, "A");
     add(fd, AE_WRITABLE, onWrite, "A");
@@ -608,7 +608,7 @@ TEST(a_half_close_reaches_a_read_handler_as_the_end_of_input) {
     assertJournal("A:r");
 }
 
-TEST(a_peer_that_is_gone_for_good_reaches_a_read_handler_as_both) {
+TEST(a_peer_that_has_closed_reaches_a_read_handler_as_both) {
     if (backendIs("select")) SKIP("select has no hang-up");
     int fds[2];
     newSocketPair(fds);
@@ -840,7 +840,7 @@ TEST(a_large_setsize_takes_no_memory_by_itself) {
     aeDeleteEventLoop(large);
 }
 
-TEST(growing_the_slots_keeps_what_is_registered) {
+TEST(growing_the_slots_keeps_the_registrations) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
     add(newCopy(newPipe().out, PAST_FIRST_SLOTS), AE_READABLE, neverFile, NULL);
@@ -911,7 +911,7 @@ TEST(resizing_to_less_than_maxfd_plus_1_changes_nothing) {
     assert_int_equal(look(), 1);
 }
 
-TEST(resizing_to_the_same_size_is_fine) {
+TEST(resizing_to_the_same_size_succeeds) {
     add(newReadyPipe().out, AE_READABLE, onRead, "A");
     assert_int_equal(aeResizeSetSize(loop, SETSIZE), AE_OK);
     assert_int_equal(aeGetSetSize(loop), SETSIZE);
@@ -1086,7 +1086,7 @@ TEST(fault_1_many_batches_later_events_are_still_delivered) {
     assert_int_equal(count, 1000);
 }
 
-/// Fault 2: closed without a word /////////////////////////////////////////////////////////////////
+/// Fault 2: closed without deletion ///////////////////////////////////////////////////////////////
 
 TEST(fault_2_an_fd_closed_without_deletion_and_reused_works) {
     Pipe old = newReadyPipe(), fresh = newPipe();
@@ -1145,7 +1145,7 @@ TEST(fault_2_an_fd_closed_and_deleted_while_a_copy_is_open_can_be_registered_aga
     assert_int_equal(look(), 0);
 }
 
-TEST(fault_2_a_revived_fd_that_the_kernel_refuses_changes_nothing) {
+TEST(fault_2_a_reused_fd_with_a_copy_that_the_kernel_refuses_changes_nothing) {
     Pipe ready = newReadyPipe();
     int copy = newCopy(ready.out, 0), fd = ready.out;
     add(fd, AE_READABLE, neverFile, NULL);
@@ -1165,7 +1165,7 @@ TEST(fault_2_a_revived_fd_that_the_kernel_refuses_changes_nothing) {
 
 /* If the kernel identifies files only by number, the backend cannot notice that it is another file.
  */
-TEST(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_known) {
+TEST(an_unregistered_file_at_a_closed_number_is_reported_if_only_numbers_are_known) {
     bool knowsFiles = backendIs("epoll") || backendIs("kqueue");
     Pipe old = newReadyPipe(), other = newReadyPipe();
     add(old.out, AE_READABLE, onRead, "old");
@@ -1178,7 +1178,7 @@ TEST(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_
     assert_int_equal(look(), 0);
 }
 
-TEST(fault_2_deleting_an_fd_that_was_closed_is_fine) {
+TEST(fault_2_deleting_an_fd_that_was_closed_works) {
     Pipe old = newPipe(), ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
     add(old.out, BOTH, neverFile, NULL);
@@ -1228,7 +1228,7 @@ TEST(fault_4_a_number_past_setsize_has_no_events) {
     }
 }
 
-TEST(fault_4_negative_fds_are_EBADF_and_otherwise_nothing) {
+TEST(fault_4_negative_fds_are_EBADF_and_have_no_events) {
     const int numbers[] = {-1, -2, -1000, INT_MIN};
     for (int i = 0; i < 4; i++) {
         assertRefused(numbers[i], AE_READABLE, EBADF);
@@ -1242,7 +1242,7 @@ TEST(fault_4_negative_fds_are_EBADF_and_otherwise_nothing) {
 
 /// Fault 6: select ////////////////////////////////////////////////////////////////////////////////
 
-TEST(fault_6_select_takes_any_setsize_at_creation) {
+TEST(fault_6_select_accepts_any_setsize_at_creation) {
     aeEventLoop *redis = aeCreateEventLoop(10128);
     assert_non_null(redis);
     assert_int_equal(aeGetSetSize(redis), 10128);
@@ -1346,7 +1346,7 @@ static void prepareNest(aeFileProc *proc) {
     }
 }
 
-TEST(fault_8_the_outer_call_does_not_go_on_with_the_nested_batch) {
+TEST(fault_8_the_outer_call_does_not_serve_the_nested_batch) {
     prepareNest(consumeAndNest);
     look();
     for (int i = 0; i < 3; i++) assert_int_equal(nest.counts[i], 1);
@@ -1366,7 +1366,7 @@ static void nestWithOthersOnly(aeEventLoop *el, int fd, void *count, int mask) {
     assert_int_equal(aeProcessEvents(el, AE_FILE_EVENTS | AE_DONT_WAIT), 1);
 }
 
-TEST(fault_8_what_only_the_nested_batch_holds_is_delivered_once) {
+TEST(fault_8_events_of_the_nested_batch_only_are_delivered_once) {
     lateFd = newReadyPipe().out;
     prepareNest(nestWithOthersOnly);
     look();
@@ -1380,7 +1380,7 @@ static void nestWithoutFiles(aeEventLoop *el, int fd, void *count, int mask) {
     aeProcessEvents(el, AE_TIME_EVENTS | AE_DONT_WAIT);
 }
 
-TEST(fault_8_what_the_outer_call_leaves_is_reported_again) {
+TEST(fault_8_events_that_the_outer_call_does_not_serve_are_reported_again) {
     prepareNest(nestWithoutFiles);
     for (int i = 0; i < 3; i++) look();
     for (int i = 0; i < 3; i++) assert_int_equal(nest.counts[i], 1);
@@ -1407,7 +1407,7 @@ static void nestThatDoesNothing(aeEventLoop *el, int fd, void *count, int mask) 
     assert_int_equal(aeProcessEvents(el, AE_DONT_WAIT), 0);
 }
 
-TEST(fault_8_a_nested_call_that_does_not_poll_leaves_the_batch_alone) {
+TEST(fault_8_a_nested_call_that_does_not_poll_does_not_end_the_batch) {
     prepareNest(nestThatDoesNothing);
     assert_int_equal(look(), 3);
     for (int i = 0; i < 3; i++) assert_int_equal(nest.counts[i], 1);
@@ -1454,7 +1454,7 @@ TEST(fault_8_calls_may_nest_deeply) {
 
 /// Fault 12: bounded batches //////////////////////////////////////////////////////////////////////
 
-TEST(fault_12_the_kernel_is_asked_for_a_bounded_batch) {
+TEST(fault_12_a_poll_asks_for_a_limited_batch) {
     if (backendIs("select") || backendIs("mine")) SKIP("select and poll have no batch");
     int wanted = 5000, room = roomForFds(wanted);
     if (room < 2000) SKIP("the limit of fds is too low");
@@ -1485,7 +1485,7 @@ TEST(fault_12_more_ready_fds_than_a_batch_holds_are_all_served) {
     assert_true(served >= fds);
 }
 
-/// Fault 13: files that outlive their numbers /////////////////////////////////////////////////////
+/// Fault 13: closed files with copies /////////////////////////////////////////////////////////////
 
 /* epoll identifies files, not numbers: it continues to report a closed fd while a copy of its file
  * is open. The other kernels report nothing, and must pass the same tests. */
@@ -1693,7 +1693,7 @@ TEST(fault_13_fd_0_is_not_lost_with_a_closed_file_with_a_copy) {
     giveFdZeroBack();
 }
 
-TEST(fault_13_without_an_fd_for_a_new_set_the_others_are_served_from_the_old_one) {
+TEST(fault_13_without_an_fd_for_a_new_set_the_old_one_serves_the_others) {
     freezeClock();
     haunt();
     failAll(CREATE, EMFILE);
@@ -1771,7 +1771,7 @@ static void passTime(long long microseconds) {
     advanceClock(5000);
 }
 
-TEST(fault_13_without_a_new_set_the_loop_does_not_sleep_past_a_timer_that_is_due_by_then) {
+TEST(fault_13_without_a_new_set_the_loop_does_not_sleep_beyond_the_next_timer) {
     if (!backendIs("epoll")) SKIP("only epoll needs a new set");
     freezeClock();
     Pipe ready = newReadyPipe();
@@ -1787,7 +1787,7 @@ TEST(fault_13_without_a_new_set_the_loop_does_not_sleep_past_a_timer_that_is_due
     assert_int_equal(clockNow() - before, 5000);
 }
 
-TEST(fault_13_a_wait_without_limit_comes_back_from_closed_files_that_live_on) {
+TEST(fault_13_a_wait_without_limit_ends_if_only_closed_files_with_copies_are_ready) {
     freezeClock();
     Pipe ready = newReadyPipe();
     closeCopied(ready.out, AE_READABLE, "ghost");
@@ -1864,7 +1864,7 @@ static int deleteTheLoopInTheChild(void) {
     return 0;
 }
 
-TEST(a_forked_child_that_deletes_the_loop_takes_nothing_from_the_parents) {
+TEST(a_forked_child_that_deletes_the_loop_does_not_change_the_parents) {
     haunt();
     look();
     takeFdZero();
@@ -1949,12 +1949,12 @@ static void assertResumed(int fd, int mask, const char *expected) {
     assertJournal(expected);
 }
 
-TEST(fault_14_an_fd_that_is_resumed_is_served_with_what_it_is_ready_for) {
+TEST(fault_14_a_resumed_fd_is_served_with_its_current_readiness) {
     prepareResumer();
     assertResumed(newReadyPipe().out, AE_READABLE, "B:r");
 }
 
-TEST(fault_14_a_writer_that_is_resumed_is_served_with_what_it_is_ready_for) {
+TEST(fault_14_a_resumed_writer_is_served_with_its_current_readiness) {
     prepareResumer();
     assertResumed(newPipe().in, AE_WRITABLE, "B:w");
 }
@@ -1989,7 +1989,7 @@ TEST(fault_14_the_first_time_an_fd_that_is_resumed_waits_for_the_next_poll) {
     assertJournal("B:r");
 }
 
-TEST(fault_1_stale_readiness_is_void_also_when_the_fd_is_asked_for) {
+TEST(fault_1_stale_readiness_is_discarded_also_when_the_fd_is_polled_again) {
     freezeClock();
     uint64_t before = clockNow();
     loop->hasPaused = 1;
@@ -2013,7 +2013,7 @@ static void renew(aeEventLoop *el, int fd, void *count, int mask) {
     assert_int_equal(aeCreateFileEvent(el, renewed, AE_READABLE, neverFile, NULL), AE_OK);
 }
 
-TEST(fault_14_a_registration_that_went_on_is_not_asked_for_also_when_the_counts_wrap) {
+TEST(fault_14_a_registration_that_did_not_end_is_not_polled_again_also_when_the_counts_wrap) {
     int renewals = 0, count = 0;
     Pipe first = newReadyPipe(), ready = newReadyPipe();
     renewed = newPipe().out;
@@ -2036,7 +2036,7 @@ TEST(fault_14_a_registration_that_went_on_is_not_asked_for_also_when_the_counts_
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        WITH_LOOP(registering_adds_bits_to_what_the_fd_has),
+        WITH_LOOP(registering_adds_bits_to_the_registered_ones),
         WITH_LOOP(each_bit_sets_its_own_handler),
         WITH_LOOP(the_order_of_registration_does_not_matter),
         WITH_LOOP(registering_a_bit_again_replaces_its_handler),
@@ -2045,49 +2045,49 @@ int main(void) {
         WITH_LOOP(no_slots_are_made_for_a_number_that_is_not_open),
         WITH_LOOP(a_closed_fd_is_refused_with_EBADF_inside_the_call),
         WITH_LOOP(a_regular_file_is_refused_with_EPERM_under_epoll),
-        WITH_LOOP(what_is_always_ready_is_refused_with_EPERM_under_epoll),
+        WITH_LOOP(files_that_are_always_ready_are_refused_with_EPERM_under_epoll),
         WITH_LOOP(a_regular_file_is_always_ready_under_select),
         WITH_LOOP(a_refused_addition_leaves_the_registration_as_it_was),
         WITH_LOOP(a_refused_change_of_a_registered_bit_leaves_its_handler),
-        WITH_LOOP(a_first_registration_that_is_refused_leaves_no_trace),
+        WITH_LOOP(a_first_registration_that_is_refused_changes_nothing),
         WITH_LOOP(a_mask_with_neither_bit_on_an_fd_that_has_neither_is_EINVAL),
         WITH_LOOP(barrier_alone_is_added_to_an_fd_that_has_events),
         WITH_LOOP(an_empty_mask_changes_nothing_of_an_fd_that_has_events),
         WITH_LOOP(events_without_a_handler_are_refused_with_EINVAL),
         WITH_LOOP(a_missing_handler_leaves_the_one_that_an_fd_has),
         WITH_LOOP(a_barrier_for_an_fd_out_of_range_is_refused_for_its_range),
-        WITH_LOOP(once_the_loop_is_ending_registering_is_refused_with_ECANCELED),
+        WITH_LOOP(while_the_loop_is_ending_registering_is_refused_with_ECANCELED),
         WITH_LOOP(maxfd_is_the_highest_fd_with_an_event),
         WITH_LOOP(deleting_a_low_fd_leaves_maxfd),
         WITH_LOOP(a_deleted_event_is_not_reported),
         WITH_LOOP(deleting_one_bit_keeps_the_other),
         WITH_LOOP(the_kernel_does_not_report_a_deleted_bit_any_more),
         WITH_LOOP(removing_WRITABLE_removes_BARRIER_with_it),
-        WITH_LOOP(an_fd_whose_BARRIER_went_with_its_events_is_watched_no_more),
+        WITH_LOOP(an_fd_whose_BARRIER_was_removed_with_its_events_is_not_watched),
         WITH_LOOP(removing_BARRIER_alone_keeps_the_events),
         WITH_LOOP(removing_READABLE_keeps_BARRIER_with_WRITABLE),
-        WITH_LOOP(when_neither_bit_is_left_BARRIER_goes_too),
+        WITH_LOOP(when_neither_bit_is_left_BARRIER_is_removed),
         WITH_LOOP(deleting_unknown_fds_does_nothing),
         WITH_LOOP(deleting_bits_that_are_not_set_does_nothing),
         WITH_LOOP(deleting_both_bits_of_an_fd_that_has_one_removes_that_one),
-        WITH_LOOP(deleting_the_events_of_a_closed_fd_leaves_errno_alone),
+        WITH_LOOP(deleting_the_events_of_a_closed_fd_does_not_change_errno),
         WITH_LOOP(an_fd_can_be_deleted_and_registered_again_many_times),
         WITH_LOOP(an_fd_that_is_not_ready_is_not_reported),
         WITH_LOOP(the_handler_gets_loop_fd_client_data_and_mask),
-        WITH_LOOP(what_is_not_consumed_is_reported_again),
-        WITH_LOOP(what_is_still_writable_is_reported_again),
+        WITH_LOOP(unread_input_is_reported_again),
+        WITH_LOOP(an_fd_that_is_still_writable_is_reported_again),
         WITH_LOOP(a_hang_up_is_reported_to_a_read_handler_as_both),
         WITH_LOOP(a_hang_up_reaches_a_write_handler),
         WITH_LOOP(select_does_not_report_a_hang_up_to_a_write_handler),
         WITH_LOOP(an_error_reaches_a_write_handler),
-        WITH_LOOP(a_pipe_whose_reader_is_gone_is_writable_or_refused),
+        WITH_LOOP(a_pipe_without_a_reader_is_writable_or_refused),
         WITH_LOOP(an_error_reaches_a_read_handler),
         WITH_LOOP(a_hang_up_calls_both_handlers_of_an_fd),
-        WITH_LOOP(a_half_close_is_not_writable_where_there_is_no_room),
-        WITH_LOOP(a_half_close_is_writable_where_there_is_room),
+        WITH_LOOP(a_half_close_is_not_writable_if_there_is_no_room),
+        WITH_LOOP(a_half_close_is_writable_if_there_is_room),
         WITH_LOOP(a_half_close_does_not_reach_a_write_handler_that_has_no_room),
         WITH_LOOP(a_half_close_reaches_a_read_handler_as_the_end_of_input),
-        WITH_LOOP(a_peer_that_is_gone_for_good_reaches_a_read_handler_as_both),
+        WITH_LOOP(a_peer_that_has_closed_reaches_a_read_handler_as_both),
         WITH_LOOP(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler),
         WITH_LOOP(fault_7_an_empty_pipe_at_end_of_file_does_not_spin_the_loop),
         WITH_LOOP(the_read_handler_runs_before_the_write_handler),
@@ -2107,13 +2107,13 @@ int main(void) {
         WITH_LOOP(slots_do_not_grow_past_setsize),
         WITH_LOOP(slots_do_not_grow_for_an_fd_that_has_one),
         WITH_LOOP(a_large_setsize_takes_no_memory_by_itself),
-        WITH_LOOP(growing_the_slots_keeps_what_is_registered),
+        WITH_LOOP(growing_the_slots_keeps_the_registrations),
         WITH_LOOP(new_slots_are_empty),
         WITH_LOOP(a_handler_may_register_a_high_fd_and_so_move_the_slots),
         WITH_LOOP(the_rest_of_a_batch_is_served_after_the_slots_moved),
         WITH_LOOP(resizing_changes_the_limit),
         WITH_LOOP(resizing_to_less_than_maxfd_plus_1_changes_nothing),
-        WITH_LOOP(resizing_to_the_same_size_is_fine),
+        WITH_LOOP(resizing_to_the_same_size_succeeds),
         WITH_LOOP(a_loop_that_was_shrunk_can_grow_again),
         WITH_LOOP(a_handler_may_resize_the_loop),
         WITH_LOOP(a_hook_may_resize_the_loop),
@@ -2127,29 +2127,29 @@ int main(void) {
         WITH_LOOP(fault_2_the_reused_fd_may_have_other_events_than_before),
         WITH_LOOP(fault_2_the_previous_events_do_not_return_with_the_number),
         WITH_LOOP(fault_2_an_fd_closed_and_deleted_while_a_copy_is_open_can_be_registered_again),
-        WITH_LOOP(fault_2_a_revived_fd_that_the_kernel_refuses_changes_nothing),
-        WITH_LOOP(an_unregistered_file_at_a_closed_number_is_reported_where_only_numbers_are_known),
-        WITH_LOOP(fault_2_deleting_an_fd_that_was_closed_is_fine),
+        WITH_LOOP(fault_2_a_reused_fd_with_a_copy_that_the_kernel_refuses_changes_nothing),
+        WITH_LOOP(an_unregistered_file_at_a_closed_number_is_reported_if_only_numbers_are_known),
+        WITH_LOOP(fault_2_deleting_an_fd_that_was_closed_works),
         WITH_LOOP(fault_2_a_number_reused_within_the_batch_without_deletion_works),
         WITH_LOOP(fault_4_a_number_between_nevents_and_setsize_has_no_events),
         WITH_LOOP(fault_4_a_number_past_setsize_has_no_events),
-        WITH_LOOP(fault_4_negative_fds_are_EBADF_and_otherwise_nothing),
-        WITH_LOOP(fault_6_select_takes_any_setsize_at_creation),
+        WITH_LOOP(fault_4_negative_fds_are_EBADF_and_have_no_events),
+        WITH_LOOP(fault_6_select_accepts_any_setsize_at_creation),
         WITH_LOOP(fault_6_resizing_past_FD_SETSIZE_is_ERANGE_under_select),
         WITH_LOOP(fault_6_registering_an_fd_from_FD_SETSIZE_on_is_ERANGE_under_select),
         WITH_LOOP(fault_6_an_fd_closed_under_the_loop_does_not_disturb_the_others),
         WITH_LOOP(fault_6_a_loop_whose_only_fd_was_closed_waits),
         WITH_LOOP(fault_6_an_fd_closed_by_a_handler_of_the_batch_does_not_disturb_it),
-        WITH_LOOP(fault_8_the_outer_call_does_not_go_on_with_the_nested_batch),
-        WITH_LOOP(fault_8_what_only_the_nested_batch_holds_is_delivered_once),
-        WITH_LOOP(fault_8_what_the_outer_call_leaves_is_reported_again),
+        WITH_LOOP(fault_8_the_outer_call_does_not_serve_the_nested_batch),
+        WITH_LOOP(fault_8_events_of_the_nested_batch_only_are_delivered_once),
+        WITH_LOOP(fault_8_events_that_the_outer_call_does_not_serve_are_reported_again),
         WITH_LOOP(fault_8_the_other_half_of_an_fd_is_not_served_by_both_calls),
-        WITH_LOOP(fault_8_a_nested_call_that_does_not_poll_leaves_the_batch_alone),
+        WITH_LOOP(fault_8_a_nested_call_that_does_not_poll_does_not_end_the_batch),
         WITH_LOOP(fault_8_a_nested_call_in_the_after_sleep_hook_outdates_the_batch),
         WITH_LOOP(
             fault_8_a_nested_call_in_the_before_sleep_hook_is_followed_by_the_outer_ones_own_poll),
         WITH_LOOP(fault_8_calls_may_nest_deeply),
-        WITH_LOOP(fault_12_the_kernel_is_asked_for_a_bounded_batch),
+        WITH_LOOP(fault_12_a_poll_asks_for_a_limited_batch),
         WITH_LOOP(fault_12_more_ready_fds_than_a_batch_holds_are_all_served),
         WITH_LOOP(fault_13_a_closed_file_with_a_copy_does_not_wake_the_loop_after_its_deletion),
         WITH_LOOP(
@@ -2163,27 +2163,27 @@ int main(void) {
         WITH_LOOP(fault_13_a_close_before_deletion_costs_no_new_set_unless_the_file_has_a_copy),
         WITH_LOOP(fault_13_no_registration_is_lost_with_a_closed_file_with_a_copy),
         WITH_LOOP(fault_13_fd_0_is_not_lost_with_a_closed_file_with_a_copy),
-        WITH_LOOP(fault_13_without_an_fd_for_a_new_set_the_others_are_served_from_the_old_one),
+        WITH_LOOP(fault_13_without_an_fd_for_a_new_set_the_old_one_serves_the_others),
         WITH_LOOP(fault_13_a_new_set_that_fails_half_way_leaves_the_old_one),
         WITH_LOOP(fault_13_without_a_new_set_the_loop_does_not_spin),
-        WITH_LOOP(
-            fault_13_without_a_new_set_the_loop_does_not_sleep_past_a_timer_that_is_due_by_then),
-        WITH_LOOP(fault_13_a_wait_without_limit_comes_back_from_closed_files_that_live_on),
+        WITH_LOOP(fault_13_without_a_new_set_the_loop_does_not_sleep_beyond_the_next_timer),
+        WITH_LOOP(fault_13_a_wait_without_limit_ends_if_only_closed_files_with_copies_are_ready),
         WITH_LOOP(fault_13_a_new_set_is_tried_again_after_10_milliseconds),
         WITH_LOOP(fault_13_a_new_set_has_the_number_of_the_old_one_and_is_close_on_exec),
         WITH_LOOP(fault_13_a_forked_child_that_makes_a_new_set_leaves_the_parent_its_own),
-        WITH_LOOP(a_forked_child_that_deletes_the_loop_takes_nothing_from_the_parents),
+        WITH_LOOP(a_forked_child_that_deletes_the_loop_does_not_change_the_parents),
         WITH_LOOP(fault_14_fds_that_pause_and_resume_each_other_are_all_served),
         WITH_LOOP(
             fault_14_the_write_handler_is_served_though_the_read_handler_pauses_and_resumes_the_fd),
-        WITH_LOOP(fault_14_an_fd_that_is_resumed_is_served_with_what_it_is_ready_for),
-        WITH_LOOP(fault_14_a_writer_that_is_resumed_is_served_with_what_it_is_ready_for),
+        WITH_LOOP(fault_14_a_resumed_fd_is_served_with_its_current_readiness),
+        WITH_LOOP(fault_14_a_resumed_writer_is_served_with_its_current_readiness),
         WITH_LOOP(fault_14_both_sides_of_an_fd_that_is_resumed_are_served),
         WITH_LOOP(fault_14_a_hang_up_of_an_fd_that_is_resumed_is_both),
         WITH_LOOP(fault_14_an_error_of_an_fd_that_is_resumed_is_both),
         WITH_LOOP(fault_14_the_first_time_an_fd_that_is_resumed_waits_for_the_next_poll),
-        WITH_LOOP(fault_1_stale_readiness_is_void_also_when_the_fd_is_asked_for),
-        WITH_LOOP(fault_14_a_registration_that_went_on_is_not_asked_for_also_when_the_counts_wrap),
+        WITH_LOOP(fault_1_stale_readiness_is_discarded_also_when_the_fd_is_polled_again),
+        WITH_LOOP(
+            fault_14_a_registration_that_did_not_end_is_not_polled_again_also_when_the_counts_wrap),
     };
     return cmocka_run_group_tests_name("file events", tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ TEST(both_events_of_an_fd_become_one_entry) {
     assertJournal("A:rw");
 }
 
-TEST(events_of_an_fd_find_together_in_any_order) {
+TEST(events_of_an_fd_are_combined_in_any_order) {
     int fds[40], counts[40] = {0};
     for (int i = 0; i < 40; i++) {
         newReadySocket(&fds[i]);
@@ -153,7 +153,7 @@ TEST(the_end_of_one_side_is_not_reported_for_the_other_that_has_a_filter) {
     assertPretended(EVFILT_READ, EV_EOF, ECONNRESET, "A:r");
 }
 
-TEST(a_reader_at_the_end_of_input_is_asked_for_once_and_one_that_is_not_never) {
+TEST(only_a_reader_at_the_end_of_input_is_polled_and_only_once) {
     addReady(AE_READABLE);
     forgetCalls();
     look();
@@ -164,7 +164,7 @@ TEST(a_reader_at_the_end_of_input_is_asked_for_once_and_one_that_is_not_never) {
     assertJournal("A:r A:r");
 }
 
-TEST(a_gone_reader_is_reported_to_the_writer_as_both) {
+TEST(a_closed_reader_is_reported_to_the_writer_as_both) {
     Pipe pipe = newPipe();
     add(pipe.in, AE_WRITABLE, onEither, "A");
     shut(pipe.out);
@@ -172,7 +172,7 @@ TEST(a_gone_reader_is_reported_to_the_writer_as_both) {
     assertJournal("A:rw");
 }
 
-TEST(a_refused_second_filter_takes_the_first_back) {
+TEST(after_a_refused_second_filter_the_first_is_removed) {
     int fd;
     newReadySocket(&fd);
     kqueueEmulationFailAdd(EVFILT_WRITE, ENOMEM);
@@ -183,7 +183,7 @@ TEST(a_refused_second_filter_takes_the_first_back) {
     assert_int_equal(look(), 0);
 }
 
-TEST(a_refused_first_filter_takes_the_second_back) {
+TEST(after_a_refused_first_filter_the_second_is_removed) {
     int fd;
     newReadySocket(&fd);
     kqueueEmulationFailAdd(EVFILT_READ, ENOMEM);
@@ -192,7 +192,7 @@ TEST(a_refused_first_filter_takes_the_second_back) {
     assertArmed(fd, 0, 0);
 }
 
-TEST(a_refused_second_filter_leaves_an_earlier_first_one) {
+TEST(after_a_refused_second_filter_an_earlier_first_one_remains) {
     int fd;
     newReadySocket(&fd);
     add(fd, AE_READABLE, onEither, "A");
@@ -336,7 +336,7 @@ int main(void) {
         WITH_KQUEUE(deleting_the_loop_closes_the_queue),
         WITH_KQUEUE(a_mask_of_both_is_one_call_and_two_filters),
         WITH_KQUEUE(both_events_of_an_fd_become_one_entry),
-        WITH_KQUEUE(events_of_an_fd_find_together_in_any_order),
+        WITH_KQUEUE(events_of_an_fd_are_combined_in_any_order),
         WITH_KQUEUE(events_split_between_two_batches_are_served_once_each),
         WITH_KQUEUE(end_of_file_on_one_filter_is_reported_as_both),
         WITH_KQUEUE(the_end_of_input_alone_is_not_reported_to_the_reader_as_both),
@@ -345,11 +345,11 @@ int main(void) {
         WITH_KQUEUE(notes_without_an_end_are_no_hang_up),
         WITH_KQUEUE(the_end_of_output_is_reported_to_the_writer_as_both),
         WITH_KQUEUE(the_end_of_one_side_is_not_reported_for_the_other_that_has_a_filter),
-        WITH_KQUEUE(a_reader_at_the_end_of_input_is_asked_for_once_and_one_that_is_not_never),
-        WITH_KQUEUE(a_gone_reader_is_reported_to_the_writer_as_both),
-        WITH_KQUEUE(a_refused_second_filter_takes_the_first_back),
-        WITH_KQUEUE(a_refused_first_filter_takes_the_second_back),
-        WITH_KQUEUE(a_refused_second_filter_leaves_an_earlier_first_one),
+        WITH_KQUEUE(only_a_reader_at_the_end_of_input_is_polled_and_only_once),
+        WITH_KQUEUE(a_closed_reader_is_reported_to_the_writer_as_both),
+        WITH_KQUEUE(after_a_refused_second_filter_the_first_is_removed),
+        WITH_KQUEUE(after_a_refused_first_filter_the_second_is_removed),
+        WITH_KQUEUE(after_a_refused_second_filter_an_earlier_first_one_remains),
         WITH_KQUEUE(fault_7_deleting_both_masks_of_an_fd_that_has_one_leaves_no_filter_armed),
         WITH_KQUEUE(deleting_one_mask_disarms_one_filter),
         WITH_KQUEUE(a_reused_number_does_not_get_the_filters_and_handlers_of_the_closed_fd),

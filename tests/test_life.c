@@ -37,7 +37,7 @@ enum {
     MOST_TRIES = 10000
 };
 
-/// Things that a life has /////////////////////////////////////////////////////////////////////////
+/// The parts of a life ////////////////////////////////////////////////////////////////////////////
 
 typedef struct Connection {
     int fd;
@@ -364,7 +364,7 @@ static void liveWell(void) {
     assert_true(live());
 }
 
-/// With faults ////////////////////////////////////////////////////////////////////////////////////
+/// With failures //////////////////////////////////////////////////////////////////////////////////
 
 /* Runs one life for each call of this kind, which fails. Returns how many there were. */
 static int liveThroughEach(CallKind kind, int error, int told) {
@@ -400,7 +400,7 @@ static int liveThroughAll(CallKind kind, const int *errors) {
 
 #define LIVE_THROUGH(kind, ...) liveThroughAll(kind, (const int[]){__VA_ARGS__, 0})
 
-TEST(a_life_without_a_fault_can_be_lived_again_and_costs_nothing) {
+TEST(a_life_without_a_failure_can_be_repeated_and_leaks_nothing) {
     int blocks = 0;
     for (int again = 0; again < 5; again++) {
         liveWell();
@@ -491,7 +491,7 @@ TEST(any_transfer_may_fail) {
     assert_true(LIVE_THROUGH(TRANSFER, EINTR, EAGAIN, ECONNRESET, EPIPE, ETIMEDOUT, EIO) > 20);
 }
 
-/// With a hard time ///////////////////////////////////////////////////////////////////////////////
+/// With interruptions and failures ////////////////////////////////////////////////////////////////
 
 TEST(transfers_may_be_as_short_as_a_byte) {
     for (size_t limit = 1; limit < 600; limit = limit * 3 + 1) {
@@ -619,7 +619,7 @@ static int tearDownLife(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        LIFE_WITH_LOOP(a_life_without_a_fault_can_be_lived_again_and_costs_nothing),
+        LIFE_WITH_LOOP(a_life_without_a_failure_can_be_repeated_and_leaks_nothing),
         LIFE(any_allocation_may_fail),
         LIFE(the_kernel_may_refuse_the_loop),
         LIFE(the_kernel_may_refuse_any_change),

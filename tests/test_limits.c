@@ -16,7 +16,7 @@ static int setUpLargeLoop(void **state) {
     return loop ? 0 : -1;
 }
 
-TEST(slots_beyond_what_size_t_can_count_are_ENOMEM_and_change_nothing) {
+TEST(slots_beyond_the_range_of_size_t_are_ENOMEM_and_change_nothing) {
     Pipe ready = newReadyPipe();
     int fd = FIRST_FD, registered = 0;
     if (roomForFds(MANY) < MANY) SKIP("too few fds");
@@ -38,7 +38,7 @@ TEST(slots_beyond_what_size_t_can_count_are_ENOMEM_and_change_nothing) {
     assert_int_equal(look(), registered - 1);
 }
 
-TEST(timers_beyond_what_a_slot_can_number_are_ENOMEM_and_change_nothing) {
+TEST(timers_beyond_the_largest_leaf_number_are_ENOMEM_and_change_nothing) {
     int created = 0, fired = 0;
     long long id;
     for (;; created++) {
@@ -63,8 +63,8 @@ TEST(timers_beyond_what_a_slot_can_number_are_ENOMEM_and_change_nothing) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        LARGE(slots_beyond_what_size_t_can_count_are_ENOMEM_and_change_nothing),
-        LARGE(timers_beyond_what_a_slot_can_number_are_ENOMEM_and_change_nothing),
+        LARGE(slots_beyond_the_range_of_size_t_are_ENOMEM_and_change_nothing),
+        LARGE(timers_beyond_the_largest_leaf_number_are_ENOMEM_and_change_nothing),
     };
     return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
 }

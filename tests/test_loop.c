@@ -198,7 +198,7 @@ TEST(a_new_loop_is_empty) {
     }
 }
 
-TEST(privdata_is_the_users) {
+TEST(privdata_belongs_to_the_program) {
     int mine, more;
     loop->privdata[0] = &mine;
     loop->privdata[1] = &more;
@@ -329,7 +329,7 @@ TEST(hooks_may_be_missing_or_removed) {
     assertJournal("A.read A.read");
 }
 
-TEST(the_hooks_stand_in_the_loops_fields) {
+TEST(the_hooks_are_in_the_loops_fields) {
     setHooks();
     assert_true(loop->beforesleep == beforeSleep);
     assert_true(loop->aftersleep == afterSleep);
@@ -350,7 +350,7 @@ TEST(without_fds_and_without_waiting_there_is_no_poll_but_timers_fire) {
     assertJournal("timer");
 }
 
-TEST(without_fds_timers_are_slept_for) {
+TEST(without_fds_the_loop_sleeps_until_a_timer) {
     setHooks();
     addTimer(3, onTime, "timer");
     assert_int_equal(aeProcessEvents(loop, AE_TIME_EVENTS | HOOKS), 1);
@@ -522,7 +522,7 @@ static void reuseInHook(aeEventLoop *el) {
     addFile(hookRead, AE_READABLE, neverFile, NULL);
 }
 
-TEST(fault_1_stale_readiness_is_not_delivered_to_what_the_after_sleep_hook_registered) {
+TEST(fault_1_stale_readiness_is_not_delivered_to_a_registration_by_the_after_sleep_hook) {
     hookRead = newReadyPipe().out;
     hookBy = newPipe().out;
     addFile(hookRead, AE_READABLE, neverFile, NULL);
@@ -629,7 +629,7 @@ static int raiseSignal(aeEventLoop *el, long long id, void *name) {
     return 1;
 }
 
-TEST(aeStop_in_a_signal_handler_is_heeded_after_the_iteration) {
+TEST(aeStop_in_a_signal_handler_takes_effect_after_the_iteration) {
     handleSignal(stopOnSignal);
     addTimer(1, raiseSignal, "A");
     aeMain(loop);
@@ -700,7 +700,7 @@ TEST(aeStop_in_the_before_sleep_hook_ends_aeMain_after_the_iteration) {
     assertJournal("A");
 }
 
-TEST(aeProcessEvents_does_not_look_at_stop) {
+TEST(aeProcessEvents_ignores_stop) {
     aeStop(loop);
     addTimer(0, onTime, "A");
     assert_int_equal(look(), 1);
@@ -798,7 +798,7 @@ static void *runMain(void *clientData) {
     return NULL;
 }
 
-TEST(another_thread_may_touch_a_paused_threads_loop) {
+TEST(another_thread_may_use_the_loop_of_a_paused_thread) {
     pthread_t thread;
     Pipe ready = newReadyPipe();
     for (int i = 0; i < 2; i++) {
@@ -935,7 +935,7 @@ TEST(aeWait_returns_0_after_a_timeout) {
     assert_int_equal(lastTimeout(), 2000);
 }
 
-TEST(aeWait_does_not_look_for_what_was_not_asked) {
+TEST(aeWait_does_not_report_bits_that_are_not_in_the_mask) {
     int socket;
     newReadySocket(&socket);
     fill(socket);
@@ -995,7 +995,7 @@ TEST(aeWait_returns_minus_1_on_error) {
     assert_int_equal(errno, EINTR);
 }
 
-TEST(fault_9_aeWait_clamps_to_what_poll_can_take) {
+TEST(fault_9_aeWait_clamps_to_the_longest_timeout_of_poll) {
     int fd = newPipe().out;
     static const long long longer[] = {INT_MAX, INT_MAX + 1LL, UINT_MAX, UINT_MAX + 1LL, LLONG_MAX};
     for (int i = 0; i < 5; i++) {
@@ -1013,7 +1013,7 @@ TEST(fault_9_aeWait_waits_without_limit_for_negative_times) {
     }
 }
 
-/// Everything at once /////////////////////////////////////////////////////////////////////////////
+/// Random calls ///////////////////////////////////////////////////////////////////////////////////
 
 /* A handler that makes random calls for any event, including its own, and runs nested iterations:
  * nothing may crash or be lost. The sanitizers check it. */
@@ -1078,7 +1078,7 @@ static void chaos(aeEventLoop *el) {
     }
 }
 
-TEST(handlers_may_do_anything_to_any_event) {
+TEST(handlers_may_make_any_call_for_any_event) {
     chaosFinalized = chaosCreated = chaosDepth = 0;
     aeSetBeforeSleepProc(loop, chaos);
     aeSetAfterSleepProc(loop, chaos);
@@ -1105,7 +1105,7 @@ int main(void) {
         FROZEN(AE_NOTUSED_silences_an_unused_name),
         FROZEN(the_name_of_the_backend_is_one_of_four),
         FROZEN(a_new_loop_is_empty),
-        FROZEN(privdata_is_the_users),
+        FROZEN(privdata_belongs_to_the_program),
         FROZEN(a_setsize_of_1_is_enough_for_fd_0),
         FROZEN(deleting_the_loop_leaves_the_fds_open),
         FROZEN(deleting_no_loop_does_nothing),
@@ -1117,10 +1117,10 @@ int main(void) {
         FROZEN(the_poll_is_between_the_hooks),
         FROZEN(hooks_run_only_when_the_flags_say_so),
         FROZEN(hooks_may_be_missing_or_removed),
-        FROZEN(the_hooks_stand_in_the_loops_fields),
+        FROZEN(the_hooks_are_in_the_loops_fields),
         FROZEN(without_fds_files_alone_are_not_polled),
         FROZEN(without_fds_and_without_waiting_there_is_no_poll_but_timers_fire),
-        FROZEN(without_fds_timers_are_slept_for),
+        FROZEN(without_fds_the_loop_sleeps_until_a_timer),
         FROZEN(without_fds_and_timers_the_loop_sleeps),
         FROZEN(without_fds_aeSetDontWait_makes_the_sleep_a_poll),
         FROZEN(fds_are_polled_but_not_dispatched_without_FILE_EVENTS),
@@ -1135,22 +1135,22 @@ int main(void) {
         FROZEN(a_timer_created_in_the_before_sleep_hook_bounds_the_wait),
         FROZEN(an_fd_registered_in_the_before_sleep_hook_is_polled_in_this_very_iteration),
         FROZEN(an_fd_deleted_in_either_hook_is_not_dispatched),
-        FROZEN(fault_1_stale_readiness_is_not_delivered_to_what_the_after_sleep_hook_registered),
+        FROZEN(fault_1_stale_readiness_is_not_delivered_to_a_registration_by_the_after_sleep_hook),
         FROZEN(the_wait_ends_when_an_fd_is_ready),
         WITH_LOOP(an_unlimited_wait_really_ends_when_an_fd_becomes_ready),
         WITH_LOOP(a_real_wait_ends_at_its_timer),
         WITH_LOOP(a_signal_ends_an_unlimited_wait_with_no_events),
         WITH_LOOP(aeStop_in_a_signal_handler_ends_a_waiting_aeMain),
-        WITH_LOOP(aeStop_in_a_signal_handler_is_heeded_after_the_iteration),
+        WITH_LOOP(aeStop_in_a_signal_handler_takes_effect_after_the_iteration),
         FROZEN(aeMain_runs_iterations_with_both_hooks_until_aeStop),
         FROZEN(aeMain_clears_stop_first),
         FROZEN(one_aeStop_ends_all_nested_calls_of_aeMain),
         FROZEN(aeStop_lets_the_iteration_finish),
         FROZEN(aeStop_in_the_before_sleep_hook_ends_aeMain_after_the_iteration),
-        FROZEN(aeProcessEvents_does_not_look_at_stop),
+        FROZEN(aeProcessEvents_ignores_stop),
         WITH_LOOP(aeStop_may_be_called_from_another_thread),
         WITH_LOOP(loops_in_different_threads_share_nothing),
-        WITH_LOOP(another_thread_may_touch_a_paused_threads_loop),
+        WITH_LOOP(another_thread_may_use_the_loop_of_a_paused_thread),
         WITH_INPUT(fd_0_alone_is_polled_and_served),
         WITH_INPUT(fd_0_may_have_a_barrier),
         WITH_INPUT(fd_0_can_be_deleted),
@@ -1160,15 +1160,15 @@ int main(void) {
         WITH_INPUT(aeWait_waits_for_fd_0),
         FROZEN(aeWait_returns_the_ready_mask),
         FROZEN(aeWait_returns_0_after_a_timeout),
-        FROZEN(aeWait_does_not_look_for_what_was_not_asked),
+        FROZEN(aeWait_does_not_report_bits_that_are_not_in_the_mask),
         FROZEN(aeWait_counts_hang_up_as_writable),
         FROZEN(aeWait_returns_readable_if_poll_does_not_report_the_hang_up),
         FROZEN(aeWait_counts_an_error_as_writable),
         FROZEN(aeWait_counts_an_error_as_writable_though_asked_to_read),
         FROZEN(aeWait_returns_minus_1_on_error),
-        FROZEN(fault_9_aeWait_clamps_to_what_poll_can_take),
+        FROZEN(fault_9_aeWait_clamps_to_the_longest_timeout_of_poll),
         FROZEN(fault_9_aeWait_waits_without_limit_for_negative_times),
-        FROZEN(handlers_may_do_anything_to_any_event),
+        FROZEN(handlers_may_make_any_call_for_any_event),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }

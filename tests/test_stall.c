@@ -79,7 +79,7 @@ void *stallMemmove(void *to, const void *from, size_t size) {
     return memmove(to, from, size);
 }
 
-/// From nothing to many timers and back ///////////////////////////////////////////////////////////
+/// From no timer to many and back /////////////////////////////////////////////////////////////////
 
 enum { MANY = 1000000, FEW = 10000, KIB = 1024 };
 
@@ -282,7 +282,7 @@ static unsigned stepsToDelete(long long distance) {
     return walk->most[DELETING].steps;
 }
 
-TEST(timers_whose_ids_are_a_power_of_two_apart_do_not_gather_in_few_buckets) {
+TEST(timers_whose_ids_are_a_power_of_two_apart_are_spread_over_the_buckets) {
     unsigned most = 0;
     for (int power = 0; power <= 24; power++) {
         unsigned steps = stepsToDelete(1LL << power);
@@ -308,7 +308,7 @@ int main(void) {
         WITHOUT_LOOP(no_call_moves_or_clears_more_than_64_KiB_of_memory),
         WITHOUT_LOOP(no_call_takes_more_steps_than_a_fixed_number),
         WITHOUT_LOOP(a_call_takes_at_most_twice_the_steps_with_a_hundred_times_the_timers),
-        WITH_LOOP(timers_whose_ids_are_a_power_of_two_apart_do_not_gather_in_few_buckets),
+        WITH_LOOP(timers_whose_ids_are_a_power_of_two_apart_are_spread_over_the_buckets),
         WITHOUT_LOOP(a_pending_timer_takes_at_most_80_bytes_when_there_are_many),
         WITH_LOOP(the_first_timer_of_a_loop_requests_at_most_4_KiB),
     };

@@ -41,7 +41,7 @@ static void expect(int holds, const char *what) {
 
 static void openConnection(redisAsyncContext **context);
 
-/// Away and back //////////////////////////////////////////////////////////////////////////////////
+/// The server stops and starts ////////////////////////////////////////////////////////////////////
 
 /* Gets no reply, because the server is stopped before. */
 static void onNeverPushed(redisAsyncContext *context, void *reply, void *privdata) {

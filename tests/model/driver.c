@@ -83,7 +83,7 @@ static uint64_t randomNumber(uint64_t *state) {
     return mixed ^ mixed >> 31;
 }
 
-/// What is said ///////////////////////////////////////////////////////////////////////////////////
+/// Messages ///////////////////////////////////////////////////////////////////////////////////////
 
 static bool isTracing;
 static int traceDepth;
@@ -122,7 +122,7 @@ static const char *maskText(int mask) {
     return texts[mask & 7];
 }
 
-/// The world: fds and the clock ///////////////////////////////////////////////////////////////////
+/// Fds and the clock //////////////////////////////////////////////////////////////////////////////
 
 /* A program may use the numbers from `firstFd` on, which the kernel assigns, and some high ones, to
  * which fds can be moved. No two numbers refer to the same file. */
@@ -248,7 +248,7 @@ static int lowestFreeFd(void) {
     return fd;
 }
 
-/// The loop next to the model /////////////////////////////////////////////////////////////////////
+/// The loop compared with the model ///////////////////////////////////////////////////////////////
 
 /* Each timer of a program has its own clientData, by its id. */
 static char fileData[8], timerData[1 << 16];
@@ -867,7 +867,7 @@ static void createFailing(int setsize, uint8_t choice) {
     stopFailures();
     trace("aeCreateEventLoop(%d); /* %s, with failure %d */", setsize, some ? "not NULL" : "NULL",
           nth);
-    expect(!some == hasFailed(), "aeCreateEventLoop does not tell whether it failed");
+    expect(!some == hasFailed(), "aeCreateEventLoop: wrong result");
     expect(some || error == injected, "aeCreateEventLoop: errno %d", error);
     aeDeleteEventLoop(some);
     expect(liveBlocks() == blocksBefore, "aeCreateEventLoop leaks");

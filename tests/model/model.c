@@ -354,7 +354,7 @@ static void beginPass(Pass *pass, int flags) {
 
 static void finishPolling(Pass *pass) {
     expect(!pass->mustPoll, "there was no wait");
-    expect(!model.mustRetry, "the wait was not made again");
+    expect(!model.mustRetry, "the wait was not repeated");
     expect(!pass->mustCallAfter, "the after-sleep hook was not called");
 }
 
@@ -479,7 +479,7 @@ void modelLeaveDeletion(void) {
  * iteration in progress cannot cause. */
 static void beginIteration(Pass *pass) {
     if (pass->begun) finishPass(pass);
-    expect(!model.stopped, "aeMain went on after it was stopped");
+    expect(!model.stopped, "aeMain continued after it was stopped");
     beginPass(pass, AE_ALL_EVENTS | AE_CALL_BEFORE_SLEEP | AE_CALL_AFTER_SLEEP);
 }
 
@@ -531,7 +531,7 @@ static void addEntry(Pass *pass, int fd) {
 
 void modelWaits(long long timeout, bool interrupted) {
     Pass *pass = innermost();
-    expect(pass && !pass->busy && !pass->isDeletion, "a wait out of place");
+    expect(pass && !pass->busy && !pass->isDeletion, "a wait at the wrong time");
     if (pass->isMain && (!pass->begun || pass->phase != ENTERED) && !model.mustRetry)
         beginIteration(pass);
     expect(model.mustRetry || pass->phase == ENTERED, "a second wait in one pass");
@@ -564,7 +564,7 @@ void modelWaits(long long timeout, bool interrupted) {
 static Pass *beginCallback(void) {
     Pass *pass = innermost();
     expect(pass, "a callback outside of any pass");
-    expect(!pass->busy, "a callback within a call that should make none");
+    expect(!pass->busy, "a callback in a call that must not make one");
     pass->busy = true;
     return pass;
 }
@@ -578,15 +578,16 @@ static Pass *endCallback(void) {
 void modelHookBegins(bool after, int proc) {
     Pass *pass = beginCallback();
     if (after) {
-        expect(pass->phase == POLLED && pass->mustCallAfter, "an after-sleep hook out of place");
-        expect(!model.mustRetry, "the wait was not made again");
+        expect(pass->phase == POLLED && pass->mustCallAfter,
+               "an after-sleep hook at the wrong time");
+        expect(!model.mustRetry, "the wait was not repeated");
         expect(proc == model.after, "the wrong after-sleep hook");
         pass->mustCallAfter = false;
         return;
     }
     if (pass->isMain) beginIteration(pass);
     pass->busy = true;
-    expect(pass->phase == ENTERED && pass->mustCallBefore, "a before-sleep hook out of place");
+    expect(pass->phase == ENTERED && pass->mustCallBefore, "a before-sleep hook at the wrong time");
     expect(proc == model.before, "the wrong before-sleep hook");
     pass->mustCallBefore = false;
 }
@@ -608,8 +609,8 @@ static void secondFileBegins(const Pass *pass, int fd, int proc, const void *dat
 
 void modelFileBegins(int fd, int proc, const void *data, int mask) {
     Pass *pass = beginCallback();
-    expect(pass->flags & AE_FILE_EVENTS, "a file handler where none was asked for");
-    expect(pass->phase == POLLED || pass->phase == FILES, "a file handler out of place");
+    expect(pass->flags & AE_FILE_EVENTS, "a file handler without AE_FILE_EVENTS");
+    expect(pass->phase == POLLED || pass->phase == FILES, "a file handler at the wrong time");
     expect(!pass->abandoned, "the handler of fd %d is called from an old batch", fd);
     if (pass->phase == POLLED) finishPolling(pass);
     pass->phase = FILES;
@@ -661,7 +662,7 @@ void modelFileEnds(void) {
 
 void modelTimerBegins(long long id, int proc, const void *data) {
     Pass *pass = beginCallback();
-    expect(pass->flags & AE_TIME_EVENTS, "a timer fires where none was asked for");
+    expect(pass->flags & AE_TIME_EVENTS, "a timer fires without AE_TIME_EVENTS");
     beginTimers(pass);
     unsigned bit = 1u << (pass - model.passes);
     Timer *timer = findTimer(id);
@@ -692,7 +693,7 @@ void modelTimerEnds(long long id, int again) {
 
 void modelFinalizerBegins(int proc, const void *data) {
     Pass *pass = beginCallback();
-    expect(pass->isDeletion || pass->flags & AE_TIME_EVENTS, "a finalizer out of place");
+    expect(pass->isDeletion || pass->flags & AE_TIME_EVENTS, "a finalizer at the wrong time");
     beginTimers(pass);
     Timer *timer = findTimerByData(data);
     expect(timer, "a finalizer of a timer that does not exist");

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/// What the model asks of the driver //////////////////////////////////////////////////////////////
+/// What the model needs from the driver ///////////////////////////////////////////////////////////
 
 /* Prints what is wrong and ends the program, unless `holds`. */
 #define expect(holds, ...) ((holds) ? (void)0 : broken(__VA_ARGS__))

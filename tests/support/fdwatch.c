@@ -44,7 +44,7 @@ void fdwatchLeave(const sigset_t *callersMask) {
     pthread_sigmask(SIG_SETMASK, callersMask, NULL);
 }
 
-/// Fork: no other thread may hold the lock then, or the child could never take it ///
+/// Fork: the lock must be free in the child ///
 
 static sigset_t forkersMask;
 
