@@ -545,7 +545,7 @@ int main(void) {
         FROZEN(repeated_failures_to_create_a_timer_do_not_keep_more_memory),
         FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
         FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),
-        FROZEN(fault_5_a_resize_that_memory_does_not_suffice_for_changes_nothing),
+        FROZEN(fault_5_a_resize_without_memory_changes_nothing),
         WITHOUT_LOOP(fault_5_a_life_survives_the_failure_of_any_allocation),
         WITHOUT_LOOP(a_life_survives_the_failure_of_any_creation),
         WITHOUT_LOOP(a_life_survives_the_failure_of_any_change),

@@ -17,7 +17,7 @@ static char room[70];
 #define ANY_LENGTH() eachOf(0, (int)sizeof(room))
 #define MEMORY_OF(length) ((length) == 0 && maybe() ? NULL : room + sizeof(room) - (length))
 
-/* Likewise, and NULL may stand for a text that is not wanted, whatever the length. */
+/* The same, and NULL may stand for a text that is not wanted, whatever the length. */
 #define TEXT_OF(length) ((length) == sizeof(room) && maybe() ? NULL : MEMORY_OF(length))
 
 /* Any string of up to 299 characters. */

@@ -58,7 +58,7 @@ static int anyFailure(void) {
     return -1;
 }
 
-/* Likewise for a wait. Any errno but EINTR would end the program. */
+/* The same for a wait. Any errno but EINTR would end the program. */
 static int waitFailure(void) {
 #ifdef EXACT
     errno = EINTR;

@@ -1,5 +1,5 @@
 /* Calls the functions of file events in any order, from outside and from inside of handlers, on a
- * kernel that answers anything. See README.md.
+ * kernel that returns anything. See README.md.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -33,7 +33,7 @@ static int proveGetpid(void) {
     return provePid;
 }
 
-/* The clock of a part that looks at each value goes on by itself, at most by what the driver says.
+/* The clock of a part that looks at each value advances by itself, at most by the driver's bound.
  */
 static long clockStep = 2000000, clockNanoseconds;
 

@@ -64,7 +64,7 @@ analyse() {
 }
 
 # What a file needs besides: whether malloc may fail (programs.c lets it), and where states are kept
-# apart when a function returns: for anet.c where the system's answers differ, for the loop
+# apart when a function returns: for anet.c where the system's results differ, for the loop
 # everywhere.
 splitsOf() {
     case $1 in
