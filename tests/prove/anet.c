@@ -6,18 +6,18 @@
 
 #include "../../anet.c"
 
-/* NULL, or this. */
+/* NULL, or this buffer. */
 static void *orNull(void *memory) {
     return Frama_C_nondet_ptr(NULL, memory);
 }
 
-/* Memory of each length up to more than enough, ending where the array ends. NULL may stand for
- * that of length 0. */
+/* Memory of each length up to more than enough, which ends where the array ends. With length 0 it
+ * may be NULL. */
 static char room[70];
 #define ANY_LENGTH() eachOf(0, (int)sizeof(room))
 #define MEMORY_OF(length) ((length) == 0 && maybe() ? NULL : room + sizeof(room) - (length))
 
-/* The same, and NULL may stand for a text that is not wanted, whatever the length. */
+/* The same, but it may be NULL with any length, if the text is not wanted. */
 #define TEXT_OF(length) ((length) == sizeof(room) && maybe() ? NULL : MEMORY_OF(length))
 
 /* Any string of up to 299 characters. */
@@ -57,7 +57,7 @@ void fdsAndOptions(void) {
 #define ANY_TEXT_LENGTH() textLengths[eachOf(0, 1)]
 static const int textLengths[] = {2, 45};
 
-/* What the kernel tells of an address. */
+/* What the kernel reports as an address. */
 #define CHOOSE_PEER()                                                                    \
     do {                                                                                 \
         static const int families[] = {NOT_TOLD,       TELLING_FAILS, AF_INET, AF_INET6, \
@@ -116,7 +116,7 @@ void connections(void) {
     anetTcpNonBlockConnect(err, anyName(), anyInt());
 }
 
-/* Of addresses as long as IPv4's, and as long as any. */
+/* With addresses as long as those of IPv4, and as long as the longest. */
 #define TWO_KINDS() (maybe() ? (maybe() ? IPV4 : LONG_FAMILY) : NO_ADDRESS)
 
 void connectionsFrom(void) {

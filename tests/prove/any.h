@@ -1,7 +1,7 @@
-/* Values of which the analyser knows nothing but the bounds. Frama-C's own names stand only here.
+/* Values of which the analyser knows only the bounds. Frama-C's own names are used only here.
  *
- * With -DEXACT=seed each is a number that is drawn, so that the analyser runs the program as an
- * interpreter does: with the value of everything known.
+ * With -DEXACT=seed each value is a random number, so that the analyser runs the program as an
+ * interpreter does: all values are known.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -42,8 +42,8 @@ static int anyInt(void) {
     return Frama_C_interval(INT_MIN, INT_MAX);
 }
 
-/* Each value from least to most is looked at by itself. Macros, since the analyser joins what it
- * knows where a function returns. */
+/* The analyser examines each value from least to most separately. These are macros, because the
+ * analyser joins its states when a function returns. */
 #define eachOf(least, most) Frama_C_interval_split(least, most)
 #define maybe() Frama_C_interval_split(0, 1)
 
@@ -58,7 +58,7 @@ static int anyFailure(void) {
     return -1;
 }
 
-/* The same for a wait. Any errno but EINTR would end the program. */
+/* The same for a wait. Any errno except EINTR would end the program. */
 static int waitFailure(void) {
 #ifdef EXACT
     errno = EINTR;
@@ -76,8 +76,8 @@ static int fdOrFailure(void) {
     return mayFail() ? anyFailure() : anyOf(0, INT_MAX);
 }
 
-/* The C library, or the kernel, reads or writes the whole of this. Each is an alarm if it is not
- * the program's to read or write, or was never written. */
+/* The C library or the kernel reads or writes all of this memory. It is an alarm if the program may
+ * not read or write it, or reads memory that was never written. */
 static void isRead(const void *memory, size_t size) {
     const unsigned char *bytes = memory;
     //@ assert readable: size == 0 || \valid_read(bytes + (0 .. size - 1));
@@ -90,13 +90,13 @@ static void isWritten(void *memory, size_t size) {
     if (size > 0) Frama_C_make_unknown(memory, size);
 }
 
-/* There may be padding in it, which is not looked at. */
+/* It may have padding, which is not examined. */
 static void isReadTimeval(const struct timeval *time) {
     isRead(&time->tv_sec, sizeof(time->tv_sec));
     isRead(&time->tv_usec, sizeof(time->tv_usec));
 }
 
-/* Any string of this length, in memory that ends right behind it. */
+/* Any string of this length, in memory that ends after it. */
 static char *newString(size_t length) {
     char *string = malloc(length + 1);
     if (length > 0) Frama_C_make_unknown(string, length);

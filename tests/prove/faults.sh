@@ -1,7 +1,7 @@
 #!/bin/bash
-# Shows that the analysis notices faults: puts one after the other into a copy of the sources, and
-# runs the part that it is in. The exit code is 0 if each raised an alarm. A fault that cannot be put
-# in, as the code has changed, is an error: adapt its line below.
+# Shows that the analysis finds faults: puts one fault after the other into a copy of the sources, and
+# runs the part that contains it. The exit code is 0 if each raised an alarm. If a fault cannot be put
+# in, because the code has changed, that is an error: adapt its line below.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 copy=$(mktemp -d)
@@ -11,7 +11,7 @@ mkdir "$copy/tests"
 cp -r tests/prove tests/support "$copy/tests"
 cd "$copy"
 
-# Which parts there are, for prove.sh to run one of them by name.
+# The names of the parts, so that prove.sh can run one of them.
 declare -A parts
 while read -r name rest; do parts[$name]=$rest; done < <(tests/prove/prove.sh parts)
 mkdir -p build/prove

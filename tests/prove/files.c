@@ -1,5 +1,5 @@
-/* Calls the functions of file events in any order, from outside and from inside of handlers, on a
- * kernel that returns anything. See README.md.
+/* Calls the functions of file events in any order, outside and inside of handlers, with a kernel
+ * that may return any result. See README.md.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -23,8 +23,8 @@ static const struct {
     {AE_BARRIER, NULL},
 };
 
-/* One call, any. A macro, since the analyser joins what it knows where a function returns. What
- * errno is left over makes no difference to the next call. */
+/* Any one call. A macro, because the analyser joins its states when a function returns. The errno
+ * of a call does not matter for the next call. */
 #define CALL(loop)                                                                           \
     do {                                                                                     \
         int fd = ANY_FD(), which = eachOf(0, 9);                                             \
@@ -53,7 +53,7 @@ static void onNested(aeEventLoop *loop, int fd, void *data, int mask) {
     aeProcessEvents(loop, AE_FILE_EVENTS | AE_DONT_WAIT);
 }
 
-/* Ends a registration, and may begin another one. */
+/* Ends a registration, and may start another one. */
 #define PAUSE(loop)                                                           \
     do {                                                                      \
         int fd = ANY_FD();                                                    \
@@ -76,7 +76,7 @@ static aeEventLoop *newLoop(int setsize, int first, int second) {
     return aeCreateEventLoop(setsize);
 }
 
-/* What changes nothing, whatever the fd. */
+/* The calls that change nothing, for any fd. */
 static void callsOfNoEffect(aeEventLoop *loop) {
     static const int numbers[] = {INT_MIN, -1, 0, 2, 31, 32, 63, 64, 99, 100, INT_MAX};
     int fd = numbers[eachOf(0, sizeof(numbers) / sizeof(numbers[0]) - 1)];
@@ -131,7 +131,7 @@ void callsFromHandlers(void) {
     aeProcessEvents(loop, AE_FILE_EVENTS);
 }
 
-/* A batch of two events, in which a handler ends any registration, and may begin it again. */
+/* A batch of two events, in which a handler ends any registration, and may start it again. */
 void pausesFromHandlers(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
     REGISTER_TWO(loop, onPausing);
@@ -140,7 +140,7 @@ void pausesFromHandlers(void) {
     aeProcessEvents(loop, AE_FILE_EVENTS);
 }
 
-/* A batch of two events, in which the kernel may report what has ended before it. */
+/* A batch of two events, in which the kernel may report a registration that has ended before. */
 void staleEvents(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
     REGISTER_TWO(loop, onOther);
@@ -157,7 +157,7 @@ void nestedCalls(void) {
     aeProcessEvents(loop, AE_FILE_EVENTS);
 }
 
-/* The slots move, or fail to. */
+/* The slots move, or their allocation fails. */
 void growth(void) {
     aeEventLoop *loop = newLoop(100, 1, 36);
     if (!loop) return;

@@ -1,5 +1,5 @@
 /* The kernel under ae.c and its backends: each call may fail with any errno, or do anything that
- * its manual page allows. It stands in for the system by macros, so it comes before ae.c.
+ * its manual page allows. Macros replace the system calls, so it is included before ae.c.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -33,8 +33,8 @@ static int proveGetpid(void) {
     return provePid;
 }
 
-/* The clock of a part that looks at each value advances by itself, at most by the driver's bound.
- */
+/* In a part that examines each value, the clock advances by itself, at most by a number that the
+ * driver chooses. */
 static long clockStep = 2000000, clockNanoseconds;
 
 static int proveClockGettime(int clock, struct timespec *now) {
@@ -57,7 +57,7 @@ static int proveClose(int fd) {
     return 0;
 }
 
-/* The fds that the program uses: the kernel knows of no others. */
+/* The fds that the program uses: the kernel has no others. */
 enum { MOST_FDS = 3 };
 static int fds[MOST_FDS];
 static int fdCount;
@@ -90,7 +90,7 @@ static int provePoll(struct pollfd *set, nfds_t count, int milliseconds) {
 #define __GLIBC__ 2
 #endif
 
-/* What the program has handed over with an fd, now and before. */
+/* The data that the program has registered with an fd, now and before. */
 enum { MOST_HANDED = 2 };
 static uint64_t handed[MOST_FDS][MOST_HANDED];
 static int isHanded[MOST_FDS][MOST_HANDED];
@@ -108,7 +108,7 @@ static int proveEpollCtl(int set, int operation, int fd, struct epoll_event *eve
     return 0;
 }
 
-/* Reports anything of what was handed over ever. */
+/* Reports any data that was ever registered. */
 static int proveEpollWait(int set, struct epoll_event *events, int room, int milliseconds) {
     int ready = 0;
     if (mayFail()) return waitFailure();
@@ -154,7 +154,7 @@ static void checkFd(int fd) {
 #define FD_ISSET(fd, set) ((WORD_OF(fd, set) & (long)(1ul << (fd) % 64)) != 0)
 #define FD_ZERO(set) memset(set, 0, sizeof(*(set)))
 
-/* Leaves some of the bits that are set. */
+/* Keeps some of the bits that are set. */
 static int proveSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
                        struct timeval *timeout) {
     int ready = 0;
@@ -209,7 +209,7 @@ static void report(struct kevent *event, uintptr_t ident) {
     isWritten(event, sizeof(*event));
     event->ident = ident;
 #ifdef EXACT
-    event->filter = maybe() ? EVFILT_READ : EVFILT_WRITE; /* others would be drawn too often */
+    event->filter = maybe() ? EVFILT_READ : EVFILT_WRITE; /* others would be chosen too often */
 #endif
 }
 
@@ -263,8 +263,8 @@ static int provePortDissociate(int port, int source, uintptr_t object) {
     return zeroOrFailure();
 }
 
-/* Returns fds that were ever associated; may fail, with or without such events. May leave both the
- * list and the count as they were when it fails. */
+/* Returns fds that were ever associated; may fail, with or without such events. When it fails, it
+ * may leave both the list and the count unchanged. */
 static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *count,
                          const struct timespec *timeout) {
     unsigned found = 0;
@@ -304,7 +304,7 @@ static int provePortGetn(int port, port_event_t *list, unsigned room, unsigned *
 #define close(fd) proveClose(fd)
 #define poll(set, count, milliseconds) provePoll(set, count, milliseconds)
 
-/* The fds are registered with no queue any more. */
+/* The fds are not registered with any queue any more. */
 static void forgetFds(void) {
 #ifdef AE_BACKEND_EPOLL
     memset(isHanded, 0, sizeof(isHanded));

@@ -1,5 +1,5 @@
-/* Random programs, run as an interpreter would: with -DEXACT each value is known, and whatever is
- * undefined on the way is noticed. Handlers, hooks and finalizers do anything, too. See README.md.
+/* Random programs, run as by an interpreter: with -DEXACT each value is known, and all undefined
+ * behaviour is found. Handlers, hooks and finalizers make any calls as well. See README.md.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Shows that no call of the library can do what the C standard leaves undefined, within the bounds
-# that README.md beside it states. Needs Frama-C 25 (frama-c-base, ocaml-findlib of Debian 12).
+# Shows that no call of the library has undefined behaviour, within the bounds that README.md in this
+# directory states. Needs Frama-C 25 (frama-c-base, ocaml-findlib of Debian 12).
 #
 #   tests/prove/prove.sh                all parts; then which statements they have reached
 #   tests/prove/prove.sh PART...        these only
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 here=tests/prove
 out=${PROVE_OUT:-build/prove}
 
-# NAME FILE FUNCTION FLAG...: each part is an analysis by itself.
+# NAME FILE FUNCTION FLAG...: each part is a separate analysis.
 parts() {
     local name backend
     for name in fdsAndOptions fdToString formatFdAddr formatting accepting resolving resolvingInto \
@@ -30,8 +30,8 @@ parts() {
     done
 }
 
-# Runs one part. An alarm, a function that has neither code nor a specification, or a recursion that
-# is not followed to its end fails it.
+# Runs one part. It fails after an alarm, with a function that has neither code nor a specification, and
+# with a recursion that is not followed to its end.
 runPart() {
     local name=$1 file=$2 main=$3 log=$out/$1.log seconds
     shift 3
@@ -63,8 +63,8 @@ analyse() {
         -eva-msg-key=-initial-state,-final-states $here/$file >"$log" 2>&1
 }
 
-# What a file needs besides: whether malloc may fail (programs.c lets it), and where states are kept
-# apart when a function returns: for anet.c where the system's results differ, for the loop
+# Further flags of a file: whether malloc may fail (in programs.c it may), and where the states are kept
+# separate when a function returns: for anet.c where the system's results differ, for the loop
 # everywhere.
 splitsOf() {
     case $1 in

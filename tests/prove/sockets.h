@@ -1,5 +1,5 @@
 /* The system under anet.c: each call may fail with any errno, or do anything that its manual page
- * allows. It stands in for the system by macros, so it comes before anet.c.
+ * allows. Macros replace the system calls, so it is included before anet.c.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -24,7 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* What Frama-C's headers leave out. A system without them is analysed with -DPLAIN_SYSTEM. */
+/* What Frama-C's headers lack. A system without them is analysed with -DPLAIN_SYSTEM. */
 #ifndef PLAIN_SYSTEM
 #define SOCK_CLOEXEC 02000000
 #define SOCK_NONBLOCK 04000
@@ -33,7 +33,7 @@
 #define O_CLOEXEC 02000000
 #endif
 
-/* Theirs has room for nothing but the family. */
+/* Theirs has room only for the family. */
 struct proveStorage {
     sa_family_t ss_family;
     char padding[118];
@@ -49,7 +49,7 @@ struct proveStorage {
 
 /// Names //////////////////////////////////////////////////////////////////////////////////////////
 
-/* How long the text of the next address is, is chosen by the driver beforehand. */
+/* The length of the text of the next address, which the driver chooses before the call. */
 static int textLength;
 
 static const char *proveInetNtop(int family, const void *from, char *to, socklen_t room) {
@@ -62,8 +62,8 @@ static const char *proveInetNtop(int family, const void *from, char *to, socklen
     return to;
 }
 
-/* What the next calls of getaddrinfo find is chosen by the driver beforehand: for each of them up
- * to three addresses, of which each has a family, or none. */
+/* The results of the next calls of getaddrinfo, which the driver chooses before: for each call up
+ * to three addresses, each with a family or none. */
 enum { NO_ADDRESS, IPV4, IPV6, SHORT_FAMILY, LONG_FAMILY, LINK_LOCAL };
 enum { MOST_CALLS = 2, MOST_ADDRESSES = 3 };
 static int addressKinds[MOST_CALLS][MOST_ADDRESSES];
@@ -71,8 +71,8 @@ static int getaddrinfoCalls;
 
 #define ANY_ADDRESS() eachOf(NO_ADDRESS, LONG_FAMILY)
 
-/* The zone of the next link-local address, chosen by the driver beforehand: its number, and how
- * long its name is; 0 if it has none. */
+/* The zone of the next link-local address, which the driver chooses before: its number and the
+ * length of its name; 0 if it has none. */
 static unsigned zoneNumber;
 static int zoneNameLength;
 
@@ -150,7 +150,7 @@ static int proveGetaddrinfo(const char *host, const char *service, const struct 
     return anyOf(-20, -1);
 }
 
-/* Who reads the list afterwards reads what was never written. */
+/* A read of the list after this is a read of memory that was never written. */
 static void proveFreeaddrinfo(struct addrinfo *list) {
     //@ assert a_list: list != \null;
     while (list) {
@@ -222,13 +222,13 @@ static int proveGetsockopt(int fd, int level, int option, void *value, socklen_t
     return 0;
 }
 
-/* What the kernel says of the next address, chosen by the driver beforehand: a family, or one of
+/* What the kernel reports of the next address, which the driver chooses before: a family, or one of
  * these. */
 enum { NOT_TOLD = -1, TELLING_FAILS = -2, IPV6_WITH_ZONE = -3 };
 static int peerFamily;
 
-/* Writes some of the address, at least its family, or nothing at all. It may be longer than there
- * is room for: the rest is cut off. */
+/* Writes a part of the address, at least its family, or nothing. If it is longer than the room, it
+ * is truncated. */
 static int proveName(int fd, struct sockaddr *at, socklen_t *size) {
     if (peerFamily == TELLING_FAILS) return anyFailure();
     if (peerFamily == NOT_TOLD) {

@@ -47,8 +47,8 @@ static int proveSnprintf(char *to, size_t room, const char *format, ...) {
     return (int)length;
 }
 
-/* What strerror and gai_strerror return: nothing, or a text that is shorter or longer than a
- * message has room for. */
+/* The results of strerror and gai_strerror: an empty text, or one that is shorter or longer than
+ * the room in a message. */
 static char shortText[1], usualText[20], longText[300];
 
 static char *proveText(void) {

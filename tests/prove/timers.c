@@ -1,4 +1,4 @@
-/* Calls the functions of timers on a clock that shows any time at each look. See README.md.
+/* Calls the functions of timers with a clock that returns any time at each call. See README.md.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -22,8 +22,8 @@ static int onTime(aeEventLoop *loop, long long id, void *data) {
 static void onEnd(aeEventLoop *loop, void *data) {
 }
 
-/* Two timers of any deadlines, with or without a finalizer; any one is deleted, or none; then the
- * loop is. */
+/* Two timers with any deadlines, with or without a finalizer; one of them or none is deleted; then
+ * the loop is deleted. */
 void twoTimers(void) {
     aeEventLoop *loop = aeCreateEventLoop(8);
     if (!loop) return;
