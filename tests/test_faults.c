@@ -192,7 +192,7 @@ TEST(a_timer_that_replaces_a_deleted_one_needs_no_memory) {
     }
 }
 
-TEST(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize) {
+TEST(fault_5_firing_deleting_finalizing_and_resizing_need_no_memory) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
     assert_true(aeCreateTimeEvent(loop, 0, onTimeAtOnce, "again", onFinalize) >= 0);
@@ -544,7 +544,7 @@ int main(void) {
         FROZEN(fault_5_a_timer_without_memory_changes_nothing),
         FROZEN(repeated_failures_to_create_a_timer_do_not_keep_more_memory),
         FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
-        FROZEN(fault_5_what_exists_needs_no_memory_to_fire_delete_finalize_or_resize),
+        FROZEN(fault_5_firing_deleting_finalizing_and_resizing_need_no_memory),
         FROZEN(fault_5_a_resize_without_memory_changes_nothing),
         WITHOUT_LOOP(fault_5_a_life_survives_the_failure_of_any_allocation),
         WITHOUT_LOOP(a_life_survives_the_failure_of_any_creation),
