@@ -8,9 +8,9 @@
  * - The kernel delays the end of a wait that times out, so that it can end several waits at once:
  *   by the thread's timer slack, which is 50 microseconds by default (PR_SET_TIMERSLACK in
  *   prctl(2)), or by a thousandth of the wait if that is more. epoll_pwait2 is called with a
- * timeout that is shorter by this delay. The wait may then end too early, most likely a long wait
- * on a busy processor: then a second call waits for the rest. (A thread with a positive nice value
- * is delayed by five thousandths; the other four are not corrected.)
+ *   timeout that is shorter by this delay. The wait may then end too early, most likely a long
+ *   wait on a busy processor: then a second call waits for the rest. (A thread with a positive
+ *   nice value is delayed by five thousandths; the other four are not corrected.)
  * - Adding an fd and changing it are two operations. The kernel removes a file from the set when
  *   its last fd is closed. If a registered fd was closed without deletion and its number was used
  *   again, the change fails with ENOENT, and the fd is added. If an fd is added that the set still
