@@ -551,6 +551,7 @@ int supportSelect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
                   struct timeval *timeout) {
     long long microseconds =
         timeout ? (long long)timeout->tv_sec * 1000000 + timeout->tv_usec : NO_TIMEOUT;
+    assert_in_range(count, 0, FD_SETSIZE);
     if (waitFails(WAIT, 0, microseconds)) return -1;
     if (!frozen) return passedOn(select(count, readable, writable, failed, timeout));
 
