@@ -70,7 +70,9 @@ static int setup(void **state) {
     return 0;
 }
 
+#ifdef CLONE_NEWNET
 static int usualNetwork = -1; /* an fd, while a test is in its own network namespace */
+#endif
 
 static void leaveNetwork(void) {
 #ifdef CLONE_NEWNET
