@@ -618,7 +618,7 @@ static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLea
 
 /* Returns the parent for the tree to the right of `left`, or NULL if memory runs out. What a failed
  * attempt has made is linked and serves the next one. */
-static Tree *parentBeside(Tree *left) {
+static Tree *parentBeside(Tree *left) { /* NOLINT(misc-no-recursion): at most 4 deep */
     Tree *parent = left->parent, *above = NULL;
     if (parent && left->place + 1 < WIDTH) return parent;
     if (parent && parent->right) return parent->right;
