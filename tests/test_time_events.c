@@ -1581,7 +1581,7 @@ TEST(fault_9_LLONG_MAX_milliseconds_never_fire) {
     add(LLONG_MAX, neverTime, NULL);
     assert_int_equal(look(), 0);
     assert_true(loop->timeEventHead->when > clockNow());
-    setClock(100LL * 365 * 86400, 0); /* in 100 years */
+    setClock(60LL * 365 * 86400, 0); /* in 60 years: time_t may have 32 bits */
     assert_int_equal(look(), 0);
 }
 
@@ -1649,7 +1649,7 @@ TEST(fault_9_negative_milliseconds_are_due_at_once) {
 }
 
 TEST(fault_9_timers_work_with_a_very_late_clock) {
-    setClock(100LL * 365 * 86400, 999999999); /* 100 years of uptime */
+    setClock(60LL * 365 * 86400, 999999999); /* 60 years: time_t may have 32 bits */
     add(LLONG_MAX, neverTime, NULL);
     add(3, onTime, "A");
     assert_int_equal(iterate(), 1);
