@@ -129,10 +129,10 @@ test check:
 	    AE_TEST="$(TEST)" tests/run.sh
 
 coverage:
-	+@$(DRY) || MAKE="$(MAKE)" tests/coverage.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/checks/coverage.sh
 
 mcdc:
-	+@$(DRY) || MAKE="$(MAKE)" tests/coverage.sh mcdc
+	+@$(DRY) || MAKE="$(MAKE)" tests/checks/coverage.sh mcdc
 
 soak:
 	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" tests/model/soak.sh "$(SECONDS)"
@@ -141,25 +141,25 @@ fuzz:
 	+@$(DRY) || MAKE="$(MAKE)" tests/model/fuzz.sh "$(SECONDS)"
 
 analyse:
-	+@$(DRY) || MAKE="$(MAKE)" tests/analyse.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/checks/analyse.sh
 
 platforms: cross
-	+@$(DRY) || MAKE="$(MAKE)" tests/platforms.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/checks/platforms.sh
 
 buildsystems:
-	@tests/buildsystems.sh
+	@tests/checks/buildsystems.sh
 
 cross:
-	+@$(DRY) || MAKE="$(MAKE)" tests/cross.sh
+	+@$(DRY) || MAKE="$(MAKE)" tests/checks/cross.sh
 
 prove:
 	@tests/prove/prove.sh
 
 load:
-	@CC="$(CC)" CFLAGS="$(CFLAGS)" tests/load.sh
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" tests/checks/load.sh
 
 lint:
-	@tests/lint.sh
+	@tests/checks/lint.sh
 
 dropin:
 	tests/dropin/fetch_test.sh

@@ -55,7 +55,7 @@ build() {
 
 # Prints what is not run here, and why. A single test that is skipped prints that itself.
 [ "$(uname)" = Linux ] || cat <<END
-skipped: tests/*.sh: they need the tools of GNU and Linux
+skipped: tests/checks: they need the tools of GNU and Linux
 skipped: test_kqueue, test_evport, the tests of the emulations: they look into the emulations
 skipped: the emulations, as other backends: they are for Linux
 skipped: tests/model: it knows how the kernels and emulations of Linux differ, and no others
@@ -91,13 +91,13 @@ test: FAILED: $1"
 }
 
 if $everything; then
-    run tests/embedding.sh
-    run tests/makefile.sh
-    run tests/doc.sh
-    run tests/readme.sh
-    run tests/integration.sh build/examples
-    run tests/examples.sh build/examples
-    run tests/portability.sh
+    run tests/checks/embedding.sh
+    run tests/checks/makefile.sh
+    run tests/checks/doc.sh
+    run tests/checks/readme.sh
+    run tests/checks/integration.sh build/examples
+    run tests/checks/examples.sh build/examples
+    run tests/checks/portability.sh
 fi
 for backend in $backends; do
     for suite in build/$backend/test_*; do

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs libFuzzer, which looks for programs that reach new code, with each backend in turn, for SECONDS
-# each. It starts with tests/corpus, and adds the programs that it finds, minimised. Needs clang and its
-# compiler-rt (Debian: clang, libclang-rt-14-dev).
+# each. It starts with tests/corpus, and adds the programs that it finds, minimised. Needs clang
+# and its compiler-rt (Debian: clang, libclang-rt-14-dev).
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}

@@ -1,5 +1,5 @@
 # Prints the comments of C files, and all lines of other files except the code of scripts, each with its
-# file and line number. tests/lint.sh checks the words in them.
+# file and line number. tests/checks/lint.sh checks the words in them.
 FNR == 1 { inside = 0 }
 FILENAME ~ /\.[ch]$/ && /^\/\/\// { print FILENAME ":" FNR ": " $0; next }
 FILENAME ~ /\.[ch]$/ {

@@ -2,9 +2,9 @@
 # Tags a release in a clone, makes its tarball there, and builds, installs and tests the contents
 # outside of any repository.
 #
-#     tests/dist.sh [GOAL ...]     what to make in it ("test" by default)
+#     tests/checks/dist.sh [GOAL ...]     what to make in it ("test" by default)
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- test
 make=${MAKE:-make}
 box=$(mktemp -d)
@@ -31,8 +31,8 @@ fail() {
 if grep -q "what is not in the tag" ae.c; then fail "it is not what the tag holds"; fi
 
 $make install PREFIX="$box/installed"
-${CC:-cc} ${CFLAGS:-} -I"$box/installed/include" tests/embedding/sockets.c -L"$box/installed/lib" -lae \
-    -o "$box/sockets"
+${CC:-cc} ${CFLAGS:-} -I"$box/installed/include" tests/checks/embedding/sockets.c \
+    -L"$box/installed/lib" -lae -o "$box/sockets"
 "$box/sockets" | grep " $version: received" || fail "a program with the installed library fails"
 $make uninstall PREFIX="$box/installed"
 [ -z "$(find "$box/installed" ! -type d)" ] || fail "uninstall leaves files"

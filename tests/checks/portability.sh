@@ -2,7 +2,7 @@
 # Tests for other systems that can run on any system: the packages that `make deps` would install, and
 # headers that differ from those of this machine. Prints a line for each behaviour.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 . tests/support/check.sh
 strict="-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
 
@@ -38,7 +38,8 @@ deps_without_a_known_package_manager_names_what_is_missing() {
 
 deps_runs_what_the_dry_run_tells() {
     machine NetBSD sudo pkgin
-    PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tests/deps.sh | sed -n 's/^deps: would run: //p' >"$box/told"
+    PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tests/deps.sh |
+        sed -n 's/^deps: would run: //p' >"$box/told"
     ! PATH=$box/bin CC=false /bin/sh tests/deps.sh >"$box/said" 2>&1 || return 1
     sed "s|^$box/bin/||" "$box/ran" | diff - "$box/told" && grep -q 'still is no cmocka' "$box/said"
 }

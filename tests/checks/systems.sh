@@ -1,10 +1,10 @@
 #!/bin/sh
-# Reads tests/systems.
+# Reads tests/checks/systems, what is known of each system.
 #
-#   tests/systems.sh table            README's table
-#   tests/systems.sh targets SCRIPT   the targets that tests/SCRIPT.sh builds
-#   tests/systems.sh quick SCRIPT     those of them that it builds for each change
-#   tests/systems.sh check            fails if a row claims what its targets do not show
+#   tests/checks/systems.sh table            README's table
+#   tests/checks/systems.sh targets SCRIPT   the targets that tests/checks/SCRIPT.sh builds
+#   tests/checks/systems.sh quick SCRIPT     those of them that it builds for each change
+#   tests/checks/systems.sh check            fails if a row claims what its targets do not show
 set -eu
 cd "$(dirname "$0")"
 case $1 in

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Measures which code of ae.c, the backends and anet.c the tests of all backends reach.
 #
-#   tests/coverage.sh        lines and branches, by gcc; below 100 % of either it fails
-#   tests/coverage.sh mcdc   conditions that decide by themselves (MC/DC), by clang 19; a figure
+#   tests/checks/coverage.sh        lines and branches, by gcc; below 100 % of either it fails
+#   tests/checks/coverage.sh mcdc   conditions that decide by themselves (MC/DC), by clang 19;
+#                                  a figure
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 build=build/${1:-coverage}
 backends="epoll plain select kqueue netbsd evport"
 sources="ae.c ae_epoll.c ae_evport.c ae_kqueue.c ae_select.c anet.c"
@@ -27,7 +28,7 @@ buildAndRun() {
     ${MAKE:-make} -s -j2 -f tests/Makefile BUILD="$build" "$@" test-anet test-anet-plain
     for suite in "$build"/*/test_* "$build"/test_*; do
         if [ -x "$suite" ] && [ ! -d "$suite" ]; then echo "$suite"; fi
-    done | xargs -P 2 -I SUITE tests/quietly.sh SUITE
+    done | xargs -P 2 -I SUITE tests/support/quietly.sh SUITE
 }
 
 case ${1:-coverage} in
@@ -39,7 +40,7 @@ coverage)
 -Dalways_inline=unused"
     find "$build" -name 'ae.gcda' -o -name 'narrow.gcda' -o -name '*-anet.gcda' |
         xargs gcov -t -b -c 2>/dev/null >"$build/gcov.txt"
-    awk -v sources="$sources" -f tests/coverage.awk "$build/gcov.txt" || {
+    awk -v sources="$sources" -f tests/checks/coverage.awk "$build/gcov.txt" || {
         echo "coverage: not all is reached" >&2
         exit 1
     }

@@ -2,14 +2,15 @@
 # Checks the format (clang-format 14) and the words, and compiles everything without a warning, with
 # each compiler and standard at hand.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 # tests/support/words.txt lists words that must not be in comments and documents.
 find . \( -name build -o -name .git \) -prune -o \( -name '*.[ch3]' -o -name '*.sh' -o -name '*.awk' \
     -o -name '*.md' -o -name '*.yml' -o -name Makefile -o -name CMakeLists.txt -o -name 'meson*' \
-    -o -path ./.ci/run -o -path ./tests/systems \) -exec awk -f tests/support/comments.awk {} + >"$out/text"
+    -o -path ./.ci/run -o -path ./tests/checks/systems \) \
+    -exec awk -f tests/support/comments.awk {} + >"$out/text"
 [ "$(wc -l <"$out/text")" -gt 1000 ]
 if grep -wiFf tests/support/words.txt "$out/text"; then
     echo "lint: these words are in tests/support/words.txt: write plain ones" >&2

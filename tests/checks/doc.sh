@@ -2,7 +2,7 @@
 # The manual pages: their form, their prototypes against those of the headers, and their programs,
 # which are compiled and run as printed. Prints a line for each behaviour.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$PWD
 cc=${CC:-cc}
 flags=${CFLAGS:-}

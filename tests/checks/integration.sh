@@ -2,9 +2,9 @@
 # The examples with real clients: curl, wrk, and our own slow reader. Prints a line for each behaviour.
 # Without curl or wrk it is skipped, but not in CI.
 #
-#     tests/integration.sh DIRECTORY     where the examples are
+#     tests/checks/integration.sh DIRECTORY     where the examples are
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 examples=$(cd "$1" && pwd) || exit 1
 . tests/support/check.sh
 . tests/support/serve.sh
@@ -15,7 +15,7 @@ for tool in curl wrk; do
     [ "${CI:-}" != true ]
     exit
 done
-${CC:-cc} ${CFLAGS:-} -O1 tests/slow_reader.c -o "$box/slow_reader" || exit 1
+${CC:-cc} ${CFLAGS:-} -O1 tests/checks/slow_reader.c -o "$box/slow_reader" || exit 1
 
 status_of() {
     [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' "$@")" = "$status" ]

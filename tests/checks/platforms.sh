@@ -2,18 +2,18 @@
 # Builds the tests for other compilers, levels of optimization, C libraries, processors and
 # standards, and runs them; foreign processors under qemu.
 #
-#   tests/platforms.sh            every target of tests/systems
-#   tests/platforms.sh quick      those with a + before them, with two backends
-#   tests/platforms.sh TARGET...  these
+#   tests/checks/platforms.sh            every target of tests/checks/systems
+#   tests/checks/platforms.sh quick      those with a + before them, with two backends
+#   tests/checks/platforms.sh TARGET...  these
 #
-# The standards of C and C++ that the headers and the library compile with are tests/lint.sh's.
+# tests/checks/lint.sh compiles the headers and the library with the standards of C and C++.
 #
 # cmocka is built from its source (Debian's) for every target, so that all are tested in the same way.
 # The tests that are skipped on a target print what it lacks; under qemu that is
 #   - epoll_pwait2, if this qemu lacks it: then the fallback to epoll_wait is tested;
 #   - the socket options TCP_INFO and SO_MARK.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 . tests/support/cmocka.sh
 root=build/platforms
 every="epoll plain select kqueue netbsd evport"
@@ -45,7 +45,7 @@ try() {
         return
     fi
     for suite in "$root/$target"/*/test_* "$root/$target"/test_*; do echo "$suite"; done |
-        xargs -P 2 -I SUITE tests/quietly.sh $runner SUITE || {
+        xargs -P 2 -I SUITE tests/support/quietly.sh $runner SUITE || {
         echo "platforms: $target: FAILED" >&2
         exit 1
     }
@@ -99,10 +99,10 @@ cmocka=$(tests/dropin/fetch.sh cmocka-1.1.5 $root)
 backends=$every
 if [ "${1:-}" = quick ]; then
     backends=$some
-    targets=$(tests/systems.sh quick platforms)
+    targets=$(tests/checks/systems.sh quick platforms)
 elif [ $# -gt 0 ]; then
     targets=$*
 else
-    targets=$(tests/systems.sh targets platforms)
+    targets=$(tests/checks/systems.sh targets platforms)
 fi
 for target in $targets; do run "$target"; done

@@ -2,7 +2,7 @@
 # Projects that use libae through CMakeLists.txt and meson.build, each with a program in C and one in
 # C++. Needs Linux, cmake, ninja and meson. Prints a line for each behaviour.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$PWD
 . tests/support/check.sh
 . tests/support/markdown.sh
@@ -13,8 +13,8 @@ for tool in cmake ninja meson pkg-config c++; do
     exit 1
 done
 version=$(make -s version)
-cp "$root/tests/embedding/sockets.c" "$box/sockets.c"
-cp "$root/tests/embedding/sockets.c" "$box/sockets.cpp"
+cp "$root/tests/checks/embedding/sockets.c" "$box/sockets.c"
+cp "$root/tests/checks/embedding/sockets.c" "$box/sockets.cpp"
 # A copy of the sources as a release holds them. A build must not write into it.
 mkdir "$box/ae"
 tar cf - --exclude=./build --exclude=./.git --exclude=./libae.a --exclude='./*.tar.gz' . |

@@ -1,9 +1,9 @@
 #!/bin/bash
-# examples/http under load; tests/load.c describes the checks.
+# examples/http under load; tests/checks/load.c describes the checks.
 #
-#     tests/load.sh [HOLD [RATE [SECONDS]]]     10000 1000 60
+#     tests/checks/load.sh [HOLD [RATE [SECONDS]]]     10000 1000 60
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 hold=${1:-10000} rate=${2:-1000} seconds=${3:-60}
 needed=$((hold + 2 * 2000 + 100)) # twice GUESTS_AT_ONCE of load.c, when it warms up
 ulimit -n $needed 2>/dev/null || true # root may
@@ -17,11 +17,11 @@ pid=
 trap '[ -z "$pid" ] || kill $pid 2>/dev/null; rm -rf "$box"' EXIT
 
 compile="${CC:-cc} ${CFLAGS:-} -O2 -I."
-$compile tests/load.c ae.c anet.c -o "$box/load"
+$compile tests/checks/load.c ae.c anet.c -o "$box/load"
 # Two servers: one unchanged, to measure, and one whose timers are counted.
 $compile examples/http.c ae.c anet.c -o "$box/http"
 $compile -Wl,--wrap=aeCreateTimeEvent,--wrap=aeDeleteTimeEvent,--wrap=aeMain examples/http.c \
-    tests/load_timers.c ae.c anet.c -o "$box/http_counted"
+    tests/checks/load_timers.c ae.c anet.c -o "$box/http_counted"
 
 serve() {
     "$box/$1" 0 300 >"$box/out" 2>"$box/err" &

@@ -2,7 +2,7 @@
 # What the goals of the Makefile do: install and uninstall, one test by name, dry runs, errors. Most
 # tests work in a copy of the sources. Prints a line for each behaviour.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$PWD
 make=${MAKE:-make}
 cc=${CC:-cc}
@@ -29,8 +29,8 @@ installs() {
 
 # Builds the test program with what is installed, and prints its output.
 runs_with_what_is_installed() {
-    $cc $flags -I"$stage/opt/ae/include" tests/embedding/server.c -L"$stage/opt/ae/lib" -lae \
-        -o "$box/server" && "$box/server"
+    $cc $flags -I"$stage/opt/ae/include" tests/checks/embedding/server.c \
+        -L"$stage/opt/ae/lib" -lae -o "$box/server" && "$box/server"
 }
 
 the_default() {
@@ -129,7 +129,7 @@ ae_pc_is_complete() {
     for field in Name Description Version License Libs Cflags; do
         grep -E "^$field: [^ ]" "$PKG_CONFIG_PATH/ae.pc" || return 1
     done
-    $cc $flags $(pkg-config --cflags ae) tests/embedding/server.c $(pkg-config --libs ae) \
+    $cc $flags $(pkg-config --cflags ae) tests/checks/embedding/server.c $(pkg-config --libs ae) \
         -o "$box/server" && "$box/server" | grep "^$(the_default): 2"
 }
 

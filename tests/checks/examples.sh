@@ -2,9 +2,9 @@
 # The examples that integration.sh does not test: chat, hiredis, threads and signals, each with typical
 # clients; and the behaviour that all share. Prints a line for each behaviour.
 #
-#     tests/examples.sh DIRECTORY     where the examples are
+#     tests/checks/examples.sh DIRECTORY     where the examples are
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 examples=$(cd "$1" && pwd) || exit 1
 . tests/support/check.sh
 . tests/support/serve.sh

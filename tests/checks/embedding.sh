@@ -2,7 +2,7 @@
 # The ways to use the library in another project: copied into its own directory, with the project's
 # allocator, panic and backend, and linked. Prints a line for each behaviour.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$PWD
 cc=${CC:-cc}
 flags=${CFLAGS:-}
@@ -21,7 +21,7 @@ folder() {
 }
 
 three_copied_files_build_with_no_flag_and_no_other_file() {
-    folder ae.h ae.c ae_$1.c tests/embedding/server.c || return 1
+    folder ae.h ae.c ae_$1.c tests/checks/embedding/server.c || return 1
     define=
     [ -z "${2:-}" ] || define=-DAE_BACKEND_$2
     $cc $flags $define server.c ae.c -o server && ./server | tee out && grep -q "^$1: 2" out
@@ -52,7 +52,8 @@ strict_modes_hide_nothing_that_is_needed() {
 }
 
 the_host_may_bring_its_allocator_and_its_panic() {
-    folder ae.h ae.c ae_$1.c tests/embedding/server.c tests/embedding/host.h || return 1
+    folder ae.h ae.c ae_$1.c tests/checks/embedding/server.c tests/checks/embedding/host.h ||
+        return 1
     $cc $flags -DAE_BACKEND_$2 -DHOST -DAE_MALLOC=hostMalloc -DAE_REALLOC=hostRealloc \
         -DAE_FREE=hostFree -DAE_ALLOC_HEADER='"host.h"' -DAE_PANIC=hostPanic \
         server.c ae.c -o server && ./server || return 1
@@ -65,7 +66,7 @@ the_host_may_bring_its_allocator_and_its_panic() {
 
 # The backend in the manual.
 the_host_may_bring_its_backend() {
-    folder ae.h ae.c tests/embedding/server.c || return 1
+    folder ae.h ae.c tests/checks/embedding/server.c || return 1
     "$root/tests/support/manual.sh" "$root/doc/ae.3" "file: ae_mine.c" >ae_mine.c || return 1
     $cc $flags -std=c11 $strict -DAE_BACKEND_FILE='"ae_mine.c"' -c ae.c &&
         $cc $flags server.c ae.o -o server && ./server | tee out && grep -q '^mine: 2' out
@@ -147,7 +148,7 @@ in_a_redis_tree() {
 
 # As redis-cli and redis-benchmark from Redis 4.0 to 6.2.
 a_tool_without_the_servers_panic_links() {
-    folder ae.h ae.c ae_epoll.c tests/embedding/server.c && redis_headers old || return 1
+    folder ae.h ae.c ae_epoll.c tests/checks/embedding/server.c && redis_headers old || return 1
     rm monotonic.h
     $cc $flags server.c ae.c zmalloc.c -o tool && ./tool | tee out && grep -q '^epoll: 2' out &&
         $cc -O0 -c ae.c && nm ae.o | grep -qw 'U zmalloc'
@@ -155,7 +156,7 @@ a_tool_without_the_servers_panic_links() {
 
 # As those from Redis 7.0 on.
 a_tool_with_a_panic_of_its_own_links() {
-    folder ae.h ae.c ae_epoll.c tests/embedding/server.c && redis_headers || return 1
+    folder ae.h ae.c ae_epoll.c tests/checks/embedding/server.c && redis_headers || return 1
     $cc $flags server.c ae.c zmalloc.c redisassert.c -o tool && ./tool | tee out &&
         grep -q '^epoll: 2' out
 }
@@ -174,23 +175,23 @@ foreign_headers() {
 a_foreign_header_is_not_looked_at() {
     for names in monotonic.h zmalloc.h redisassert.h "monotonic.h zmalloc.h" \
         "monotonic.h redisassert.h"; do
-        folder ae.h ae.c ae_epoll.c tests/embedding/server.c && foreign_headers $names &&
+        folder ae.h ae.c ae_epoll.c tests/checks/embedding/server.c && foreign_headers $names &&
             $cc $flags server.c ae.c -o server && ./server || return 1
-        folder tests/embedding/server.c && foreign_headers $names && mkdir ae &&
+        folder tests/checks/embedding/server.c && foreign_headers $names && mkdir ae &&
             cp "$root/ae.h" "$root/ae.c" "$root/ae_epoll.c" ae &&
             $cc $flags -I. -Iae server.c ae/ae.c -o server && ./server || return 1
     done
 }
 
 AE_STANDALONE_keeps_all_headers_of_redis_out() {
-    folder ae.h ae.c ae_epoll.c tests/embedding/server.c || return 1
+    folder ae.h ae.c ae_epoll.c tests/checks/embedding/server.c || return 1
     foreign_headers monotonic.h zmalloc.h redisassert.h
     $cc $flags -DAE_STANDALONE server.c ae.c -o server && ./server
 }
 
 # The library exists, and the header is in a system directory, as after make install.
 an_installed_ae_h_looks_at_no_foreign_header() {
-    folder tests/embedding/server.c && mkdir include || return 1
+    folder tests/checks/embedding/server.c && mkdir include || return 1
     (cd "$root" && ${MAKE:-make} libae.a) && cp "$root/ae.h" include/ && foreign_headers monotonic.h &&
         $cc $flags -I. -isystem include server.c "$root/libae.a" -o server && ./server || return 1
     foreign_headers zmalloc.h redisassert.h
@@ -199,7 +200,7 @@ an_installed_ae_h_looks_at_no_foreign_header() {
 
 # vendors FILES VARIABLE=VALUE ...: copies no other file, and prints all lines that a makefile needs.
 vendors() {
-    folder tests/embedding/server.c || return 1
+    folder tests/checks/embedding/server.c || return 1
     echo "$1 LICENSE" | tr ' ' '\n' | sort >expected
     shift
     (cd "$root" && ${MAKE:-make} -s vendor DEST="$box/project/lib" "$@") >Makefile || return 1

@@ -4,13 +4,13 @@
 # headers of these systems and stubs of their libraries; it is a package for pip. Programs for musl on
 # other processors are run under qemu.
 #
-#   tests/cross.sh               every target of tests/systems
-#   tests/cross.sh quick         those with a + before them
-#   tests/cross.sh TARGET...     these, in zig's names: x86_64-freebsd.14.0
+#   tests/checks/cross.sh               every target of tests/checks/systems
+#   tests/checks/cross.sh quick         those with a + before them
+#   tests/checks/cross.sh TARGET...     these, in zig's names: x86_64-freebsd.14.0
 #
 # All files that it fetches and builds are below build/cross.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 . tests/support/cmocka.sh
 root=$PWD/build/cross
 export ZIG_GLOBAL_CACHE_DIR=$root/cache ZIG_LOCAL_CACHE_DIR=$root/cache
@@ -69,7 +69,7 @@ buildLibrary() {
     done
 }
 
-# Functions that the oldest release in tests/systems does not have.
+# Functions that the oldest release in tests/checks/systems does not have.
 checkNeeds() {
     case $target in
     *netbsd*) ! nm -u "$folder/anet.o" | grep -w accept4 ;; # NetBSD 8
@@ -89,7 +89,7 @@ runTests() {
     local suite
     for suite in "$folder"/*/test_* "$folder"/test_anet; do
         case $suite in *.log) ;; *) echo "$suite" ;; esac
-    done | xargs -I SUITE tests/quietly.sh $runner SUITE
+    done | xargs -I SUITE tests/support/quietly.sh $runner SUITE
 }
 
 one() {
@@ -132,8 +132,8 @@ if [ "${1:-}" = --one ]; then
     exit
 fi
 case ${1:-} in
-"") targets=$(tests/systems.sh targets cross) ;;
-quick) targets=$(tests/systems.sh quick cross) ;;
+"") targets=$(tests/checks/systems.sh targets cross) ;;
+quick) targets=$(tests/checks/systems.sh quick cross) ;;
 *) targets=$* ;;
 esac
 for version in $(for target in $targets; do versionFor "$target"; done | sort -u); do

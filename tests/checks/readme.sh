@@ -3,7 +3,7 @@
 # its three ways, its shell blocks are run line by line in a copy of the sources, the guide's C is
 # compiled, and every link has a target. Blocks that are left out are listed.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 . tests/support/check.sh
 . tests/support/markdown.sh
 
@@ -114,10 +114,20 @@ a_wrong_figure_of_speed_is_found_and_one_of_the_pages_own() {
 }
 
 the_table_of_systems_is_that_of_the_scripts() {
-    tests/systems.sh check || return 1
-    tests/systems.sh table >"$box/table" && grep -qF "$(head -n 1 "$box/table")" README.md &&
+    tests/checks/systems.sh check || return 1
+    tests/checks/systems.sh table >"$box/table" && grep -qF "$(head -n 1 "$box/table")" README.md &&
         awk -v first="$(head -n 1 "$box/table")" '$0 == first { inside = 1 } /^$/ { inside = 0 } inside' \
             README.md | diff - "$box/table"
+}
+
+the_README_of_the_checks_names_each_file() {
+    for file in tests/checks/*; do
+        name=${file##*/}
+        [ $name = README.md ] || grep -F "[$name]($name)" tests/checks/README.md || {
+            echo "it does not name $name"
+            return 1
+        }
+    done
 }
 
 block README.md c 1 >"$box/libae/server.c"
@@ -142,7 +152,9 @@ check "what the pages say about speed is what was measured" \
     what_the_pages_say_about_speed_is_what_was_measured
 check "a wrong figure of speed is found, and one of the page's own" \
     a_wrong_figure_of_speed_is_found_and_one_of_the_pages_own
-for page in README.md CONTRIBUTING.md CHANGELOG.md doc/GUIDE.md bench/README.md; do
+check "the README of the checks names each file" the_README_of_the_checks_names_each_file
+for page in README.md CONTRIBUTING.md CHANGELOG.md doc/GUIDE.md bench/README.md \
+    tests/checks/README.md; do
     grep -q '](' $page || continue
     check "every link of $page leads somewhere" every_link_leads_somewhere $page
 done

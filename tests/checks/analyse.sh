@@ -1,12 +1,13 @@
 #!/bin/bash
 # Analysers and sanitizers that the code must pass, in addition to the tests. Without an argument: all.
 #
-#   tests/analyse.sh static    gcc -fanalyzer, clang-tidy (.clang-tidy), cppcheck
-#   tests/analyse.sh memory    the tests of all backends with clang's memory sanitizer; those of
-#                              anet, which replace functions of libc, under valgrind
-#   tests/analyse.sh threads   two loops in two threads with the thread sanitizer, gcc and clang
+#   tests/checks/analyse.sh static    gcc -fanalyzer, clang-tidy (.clang-tidy), cppcheck
+#   tests/checks/analyse.sh memory    the tests of all backends with clang's memory sanitizer; those
+#                                     of anet, which replace functions of libc, under valgrind
+#   tests/checks/analyse.sh threads   two loops in two threads with the thread sanitizer, gcc and
+#                                     clang
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 build=build/analyse
 mkdir -p $build
 
@@ -22,7 +23,7 @@ need() {
 
 includes="-I. -Itests/support/kqueue -Itests/support/evport"
 backends="EPOLL SELECT KQUEUE EVPORT"
-units="anet.c examples/*.c tests/threads.c"
+units="anet.c examples/*.c tests/checks/threads.c"
 
 # Calls its arguments once for each thing to compile: `... file -DAE_BACKEND_X`.
 forEachUnit() {
@@ -72,13 +73,13 @@ memory() {
             CFLAGS="-fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer" suites
         for suite in build/msan/$backend/test_*; do
             if [ "${suite%.*}" = "$suite" ]; then echo "$suite"; fi
-        done | xargs -P 2 -I SUITE tests/quietly.sh SUITE
+        done | xargs -P 2 -I SUITE tests/support/quietly.sh SUITE
         echo "analyse: the memory sanitizer finds nothing: $backend"
     done
     ${MAKE:-make} -s -f tests/Makefile BUILD=build/memcheck CC=gcc test-anet test-anet-plain
     for suite in build/memcheck/test_anet build/memcheck/test_anet_plain; do
-        tests/quietly.sh valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=all \
-            --show-leak-kinds=all $suite
+        tests/support/quietly.sh valgrind -q --error-exitcode=9 --leak-check=full \
+            --errors-for-leak-kinds=all --show-leak-kinds=all $suite
     done
     echo "analyse: valgrind finds nothing: anet"
 }
@@ -88,9 +89,9 @@ threads() {
     local compiler backend
     for compiler in gcc clang; do
         for backend in EPOLL SELECT; do
-            $compiler -std=c11 -g -O1 -fsanitize=thread -I. -DAE_BACKEND_$backend tests/threads.c \
-                ae.c anet.c -o $build/threads -lpthread
-            tests/quietly.sh $build/threads
+            $compiler -std=c11 -g -O1 -fsanitize=thread -I. -DAE_BACKEND_$backend \
+                tests/checks/threads.c ae.c anet.c -o $build/threads -lpthread
+            tests/support/quietly.sh $build/threads
         done
     done
     echo "analyse: the thread sanitizer finds nothing"
