@@ -108,7 +108,7 @@ for suite in $anet; do runSuite build/$suite; done
 
 # The model knows the differences of these kernels and emulations only.
 for backend in ${model:+$backends}; do
-    run build/$backend/model replay tests/corpus
+    run build/$backend/model replay tests/model/corpus
     run build/$backend/model run 3000
 done
 
@@ -116,7 +116,7 @@ done
 case ${model:+$backends} in
 epoll*)
     ${MAKE:-make} -f tests/Makefile BACKEND=epoll model-small || exit 1
-    run build/epoll/model_small replay tests/corpus
+    run build/epoll/model_small replay tests/model/corpus
     run build/epoll/model_small run 3000
     ;;
 esac

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs libFuzzer, which looks for programs that reach new code, with each backend in turn, for SECONDS
-# each. It starts with tests/corpus, and adds the programs that it finds, minimised. Needs clang
+# each. It starts with tests/model/corpus, and adds the programs that it finds, minimised. Needs clang
 # and its compiler-rt (Debian: clang, libclang-rt-14-dev).
 set -eu
 cd "$(dirname "$0")/../.."
@@ -20,7 +20,7 @@ for backend in epoll select kqueue netbsd evport; do
     echo "== fuzz: $backend"
     # A program that fails is left in build/fuzz: "model replay" shrinks and shows it.
     $out/fuzz -max_total_time="$seconds" -max_len=1604 -timeout=300 -artifact_prefix=$out/ \
-        -print_funcs=0 -print_final_stats=1 -verbosity=0 $out/found tests/corpus
-    $out/fuzz -merge=1 -use_counters=0 -print_funcs=0 -verbosity=0 tests/corpus $out/found
+        -print_funcs=0 -print_final_stats=1 -verbosity=0 $out/found tests/model/corpus
+    $out/fuzz -merge=1 -use_counters=0 -print_funcs=0 -verbosity=0 tests/model/corpus $out/found
 done
-echo "fuzz: $(ls tests/corpus | wc -l) programs are in tests/corpus"
+echo "fuzz: $(ls tests/model/corpus | wc -l) programs are in tests/model/corpus"
