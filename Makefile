@@ -27,7 +27,7 @@
 #   make doc              the manual as HTML, in build/doc (needs mandoc)
 #   make install          builds and installs libae.a, ae.h, anet.h, ae.pc and the manual
 #   make uninstall        removes them
-#   make vendor DEST=path copies the files that another project needs; see vendor.sh
+#   make vendor DEST=path copies the files that another project needs; see tools/vendor.sh
 #   make dist             libae-$(VERSION).tar.gz, from the git tag v$(VERSION) or TAG
 #   make version          prints it
 #   make clean
@@ -122,7 +122,7 @@ demo: build/examples/demo
 	build/examples/demo
 
 deps:
-	@CC="$(CC)" tests/deps.sh
+	@CC="$(CC)" tools/deps.sh
 
 test check:
 	+@$(DRY) || MAKE="$(MAKE)" CC="$(CC)" CFLAGS="$(CFLAGS)" BACKEND="$(BACKEND)" \
@@ -191,7 +191,7 @@ doc:
 	        > ../build/doc/$$page.html || exit 1; done
 
 vendor:
-	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" SYSTEM_LIBS="$(SYSTEM_LIBS)" ./vendor.sh
+	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" SYSTEM_LIBS="$(SYSTEM_LIBS)" tools/vendor.sh
 
 version:
 	@echo "$(VERSION)"

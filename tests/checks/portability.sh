@@ -24,7 +24,7 @@ would_run() {
     expected=$1
     shift
     machine "$@"
-    PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tests/deps.sh >"$box/said" || return 1
+    PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tools/deps.sh >"$box/said" || return 1
     cat "$box/said"
     [ ! -e "$box/ran" ] && grep -q "^deps: would run: $expected.* bash" "$box/said" &&
         ! grep -qv '^deps: would run: ' "$box/said"
@@ -32,15 +32,15 @@ would_run() {
 
 deps_without_a_known_package_manager_names_what_is_missing() {
     machine Plan9
-    ! PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tests/deps.sh 2>"$box/said" &&
+    ! PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tools/deps.sh 2>"$box/said" &&
         grep -q 'Please install: cmocka hiredis curl' "$box/said"
 }
 
 deps_runs_what_the_dry_run_tells() {
     machine NetBSD sudo pkgin
-    PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tests/deps.sh |
+    PATH=$box/bin DRY_RUN=1 CC=false /bin/sh tools/deps.sh |
         sed -n 's/^deps: would run: //p' >"$box/told"
-    ! PATH=$box/bin CC=false /bin/sh tests/deps.sh >"$box/said" 2>&1 || return 1
+    ! PATH=$box/bin CC=false /bin/sh tools/deps.sh >"$box/said" 2>&1 || return 1
     sed "s|^$box/bin/||" "$box/ran" | diff - "$box/told" && grep -q 'still is no cmocka' "$box/said"
 }
 

@@ -2,11 +2,11 @@
 # Copies the files that a project needs into one of its directories, and prints the lines for its
 # makefile: two, and one more if sockets need a library. Called by `make vendor`.
 #
-#     DEST=path [BACKEND=all|epoll|kqueue|evport|select] [ANET=1] ./vendor.sh
+#     DEST=path [BACKEND=all|epoll|kqueue|evport|select] [ANET=1] tools/vendor.sh
 #
 # Without BACKEND it copies the one that ae.c chooses on this system.
 set -eu
-cd "$(dirname "$0")"
+cd "$(dirname "$0")/.."
 fail() {
     echo "vendor: $1" >&2
     exit 1
