@@ -34,25 +34,25 @@
 extern "C" {
 #endif
 
-/* The release that this header belongs to. */
+/* The version of this header. */
 #define AE_VERSION_MAJOR 0
 #define AE_VERSION_MINOR 1
 #define AE_VERSION_PATCH 0
 
-/* What a call returns. */
+/* Return values. */
 #define AE_OK 0
 #define AE_ERR (-1)
 
-/* What a file event waits for: bits of a mask. AE_BARRIER, given with AE_WRITABLE, runs the write
- * handler of an fd before its read handler when both are due in the same iteration. A server that
- * writes its log to disk in the before-sleep hook uses it: no reply is sent to a request that was
- * read in the same iteration and is not on disk yet. */
+/* The bits of a mask of file events. AE_BARRIER, given with AE_WRITABLE, calls the write handler of
+ * an fd before its read handler when both are due in the same iteration. A server that writes its
+ * log to disk in the before-sleep hook uses it: then it does not reply to a request that it has
+ * read in the same iteration and has not written to disk yet. */
 #define AE_NONE 0
 #define AE_READABLE 1
 #define AE_WRITABLE 2
 #define AE_BARRIER 4
 
-/* What aeProcessEvents does: bits of its flags. */
+/* The flags of aeProcessEvents. */
 #define AE_FILE_EVENTS 1
 #define AE_TIME_EVENTS 2
 #define AE_ALL_EVENTS (AE_FILE_EVENTS | AE_TIME_EVENTS)
@@ -60,7 +60,8 @@ extern "C" {
 #define AE_CALL_BEFORE_SLEEP 8
 #define AE_CALL_AFTER_SLEEP 16
 
-/* What the handler of a timer returns to end the timer; the id of a timer that has ended. */
+/* The handler of a timer returns AE_NOMORE to end the timer. AE_DELETED_EVENT_ID is the id of a
+ * timer that has ended. */
 #define AE_NOMORE (-1)
 #define AE_DELETED_EVENT_ID (-1)
 
@@ -69,12 +70,13 @@ extern "C" {
 
 struct aeEventLoop;
 
-/* `mask` is what the fd is ready for. It may hold more than the handler was registered for. */
+/* `mask` has the bits for which the fd is ready. It may have more bits than the handler was
+ * registered for. */
 typedef void aeFileProc(struct aeEventLoop *eventLoop, int fd, void *clientData, int mask);
 
 /* Returns AE_NOMORE, or the number of milliseconds, counted from the return, after which the timer
- * fires again. 0 fires again in the next iteration, and so does a negative number other than
- * AE_NOMORE. */
+ * fires again. If the number is 0, or negative and not AE_NOMORE, the timer fires again in the next
+ * iteration. */
 typedef int aeTimeProc(struct aeEventLoop *eventLoop, long long id, void *clientData);
 
 /* Called once after a timer has ended, to release its clientData. */
@@ -88,15 +90,15 @@ typedef void aeBeforeSleepProc(struct aeEventLoop *eventLoop);
 
 typedef struct aeFileEvent {
     int mask;              /* AE_NONE, or bits of AE_READABLE, AE_WRITABLE, AE_BARRIER */
-    unsigned registration; /* private: tells it from earlier registrations of the fd */
+    unsigned registration; /* private: distinguishes successive registrations of the fd */
     aeFileProc *rfileProc;
     aeFileProc *wfileProc;
     void *clientData;
 } aeFileEvent;
 
 typedef struct aeTimeEvent {
-    long long id;  /* AE_DELETED_EVENT_ID when it has ended */
-    uint64_t when; /* its first deadline, in microseconds of the monotonic clock */
+    long long id;  /* AE_DELETED_EVENT_ID when the timer has ended */
+    uint64_t when; /* the first deadline, in microseconds of the monotonic clock */
     aeTimeProc *timeProc;
     aeEventFinalizerProc *finalizerProc;
     void *clientData;
@@ -117,7 +119,7 @@ typedef struct aeEventLoop {
     int nevents;                /* the number of slots in `events` */
     aeFileEvent *events;        /* one slot for each fd */
     aeFiredEvent *fired;        /* the result of the latest poll */
-    aeTimeEvent *timeEventHead; /* about the timer created last; NULL when no timer exists */
+    aeTimeEvent *timeEventHead; /* the timer created last; NULL when no timer exists */
     int stop;
     void *apidata; /* the backend's state */
     aeBeforeSleepProc *beforesleep;
@@ -127,7 +129,7 @@ typedef struct aeEventLoop {
     struct aeTimers *timers; /* private */
     unsigned ended;          /* private: the number of registrations of fds that have ended */
     int ready;               /* private: the number of entries of `fired` that the poll filled */
-    uint64_t waitsUntil;     /* private: when a wait with a limit ends */
+    uint64_t waitsUntil;     /* private: the end of a wait with a limit */
     int hasPaused;           /* private: an fd was once registered again before it was served */
     int usable;              /* private: the number of slots that may be registered */
     int owner;               /* private: the process that created the loop */
@@ -135,11 +137,14 @@ typedef struct aeEventLoop {
 } aeEventLoop;
 
 /* Creates a loop for the fds 0 to setsize-1. Its memory grows when higher fds are registered, so a
- * large setsize by itself takes no memory. Returns NULL on failure, with errno EINVAL (setsize <
- * 1), ENOMEM, or the error of the kernel (EMFILE, ENFILE). The loop's own fd is close-on-exec.
- * After fork, only one of the two processes may continue to use the loop; under kqueue only the
- * parent may. The other process may only call aeDeleteEventLoop, which does not change the loop of
- * the first; if it needs a loop, it creates a new one. */
+ * large setsize by itself takes no memory. The loop's own fd is close-on-exec.
+ *
+ * After fork, only one of the two processes may continue to use the loop; under kqueue this must be
+ * the parent. The other process may only call aeDeleteEventLoop, which does not affect the process
+ * that uses the loop.
+ *
+ * Returns the loop, or NULL with errno EINVAL (setsize < 1), ENOMEM, or the error of the kernel
+ * (EMFILE, ENFILE). */
 aeEventLoop *aeCreateEventLoop(int setsize);
 
 /* Ends every timer, calls the finalizers, and frees the loop. It closes none of the registered fds.
@@ -159,9 +164,9 @@ void aeStop(aeEventLoop *eventLoop);
  * Events are level-triggered: input that a handler does not read is reported again. An fd that
  * hangs up or has an error is reported as both readable and writable; but select does not report
  * the hang-up of an fd that is registered for AE_WRITABLE only. When the peer only shuts down its
- * sending side (SHUT_WR), the fd becomes readable, at the end of input; that does not make it
- * writable. An fd that a handler deletes and registers again is served in the same iteration or the
- * next, if it is ready.
+ * sending side (SHUT_WR), the fd becomes readable, at the end of input, but not writable for this
+ * reason. An fd that a handler deletes and registers again is served in the same iteration or the
+ * next one, if it is ready.
  *
  * Returns AE_OK. Returns AE_ERR, with nothing changed, with errno EBADF (fd is negative or not
  * open), ERANGE (fd >= setsize; under select also fd >= FD_SETSIZE), EINVAL (proc is NULL, or mask
@@ -176,18 +181,20 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
  * the events of an fd before you close it. */
 void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask);
 
-/* Returns the registered bits of fd, AE_NONE if it is not registered. */
+/* Returns the registered bits of fd, or AE_NONE if it is not registered. */
 int aeGetFileEvents(aeEventLoop *eventLoop, int fd);
 
-/* Returns the clientData of a registered fd, NULL for any other fd. */
+/* Returns the clientData of a registered fd, or NULL for any other fd. */
 void *aeGetFileClientData(aeEventLoop *eventLoop, int fd);
 
 /* Creates a timer that fires `milliseconds` from now, never earlier, and not in an iteration that
- * is already firing timers. With 0 or less it is due at once. A deadline too far away to be counted
- * is never reached. When `proc` returns a number of milliseconds, the timer fires again that long
- * after the return; AE_NOMORE ends it. finalizerProc may be NULL; otherwise it is called exactly
- * once after the timer has ended: the next time that timers are fired, at the latest by
- * aeDeleteEventLoop. Of the timers that are due, the one with the earliest deadline fires first.
+ * is already firing timers. With 0 or less it is due at once. If the deadline is too far away to be
+ * counted, the timer never fires. When `proc` returns a number of milliseconds, the timer fires
+ * again that long after the return; AE_NOMORE ends it. Of the timers that are due, the one with the
+ * earliest deadline fires first.
+ *
+ * finalizerProc may be NULL. Otherwise it is called exactly once after the timer has ended, when
+ * timers are fired the next time, or else by aeDeleteEventLoop.
  *
  * Returns the id of the timer (0, 1, 2, ... in each loop, never used twice), or AE_ERR with errno
  * EINVAL (proc is NULL), ENOMEM, or ECANCELED (aeDeleteEventLoop has begun). Initialize a variable
@@ -207,18 +214,17 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id);
  *     AE_CALL_BEFORE_SLEEP  call the before-sleep hook
  *     AE_CALL_AFTER_SLEEP   call the after-sleep hook
  *
- * With neither of the first two it does nothing. Otherwise it polls the fds (if any is registered,
- * or if it may wait for timers), calls the handlers of the fds that are ready, then fires timers.
- * A signal ends the wait. Returns the number of fds and timers that it served.
- *
- * A handler, a hook or a finalizer may call it: calls may be nested. */
+ * Without AE_FILE_EVENTS and AE_TIME_EVENTS it does nothing. Otherwise it polls the fds (if any is
+ * registered, or if it may wait for timers), calls the handlers of the fds that are ready, then
+ * fires timers. A signal ends the wait. A handler, a hook or a finalizer may call it: calls may be
+ * nested. Returns the number of fds and timers that it served. */
 int aeProcessEvents(aeEventLoop *eventLoop, int flags);
 
-/* Waits up to `milliseconds` (negative: without limit) for one fd, without a loop, as poll(2) does.
+/* Waits up to `milliseconds` (negative: without limit) for one fd, without a loop, by poll(2).
  * Returns those bits of `mask` (AE_READABLE, AE_WRITABLE) for which the fd is ready. A hang-up or
- * an error, where poll reports it (NetBSD reports no hang-up with AE_READABLE), is returned as
- * AE_WRITABLE, even if `mask` lacks it. Returns 0 after a timeout, -1 with errno EBADF, EINTR,
- * EINVAL or ENOMEM on failure. */
+ * an error is returned as AE_WRITABLE, even if `mask` lacks it (on NetBSD poll reports no hang-up
+ * if `mask` has AE_READABLE). Returns 0 after a timeout. On failure it returns -1, with errno
+ * EBADF, EINTR, EINVAL or ENOMEM. */
 int aeWait(int fd, int mask, long long milliseconds);
 
 /* Runs iterations, with both hooks, until aeStop is called. A call of aeStop before aeMain has no
@@ -243,7 +249,8 @@ int aeGetSetSize(aeEventLoop *eventLoop);
  * FD_SETSIZE) or ENOMEM. */
 int aeResizeSetSize(aeEventLoop *eventLoop, int setsize);
 
-/* With noWait other than 0, no iteration waits, as if each had AE_DONT_WAIT; 0 restores waiting. */
+/* After a call with noWait other than 0, no iteration waits, as if each had AE_DONT_WAIT. A call
+ * with 0 restores waiting. */
 void aeSetDontWait(aeEventLoop *eventLoop, int noWait);
 
 #ifdef __cplusplus

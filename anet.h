@@ -1,4 +1,4 @@
-/* libae: TCP and Unix sockets in one call each.
+/* libae: functions for TCP and Unix sockets.
  *
  * A drop-in replacement for the anet.h of Redis: names, values and prototypes are the same; the
  * code is new. Copy anet.h and anet.c into a project, or link libae.a. It needs nothing else of
@@ -11,7 +11,7 @@
  * - `err` is NULL or a buffer of ANET_ERR_LEN bytes. A call that fails writes into it what failed
  *   and why. A call that succeeds does not change it, except anetSetSockMarkId on a system without
  *   marks.
- * - Every new fd is close-on-exec. It is made so atomically if the system can do that.
+ * - Every new fd is close-on-exec. The flag is set atomically if the system can do that.
  * - The text of a link-local IPv6 address includes its zone ("fe80::1%eth0") if the buffer has room
  *   for it.
  * - No pointer except `err` may be NULL.
@@ -65,9 +65,9 @@ extern "C" {
  * socket has SO_REUSEADDR. */
 int anetTcpNonBlockConnect(char *err, const char *addr, int port);
 
-/* The same, from the local address `source_addr` if possible: if it cannot be resolved, bound, or
- * used with any address of `addr`, the connection is made without it. With NULL the system chooses
- * the local address. */
+/* Does what anetTcpNonBlockConnect does, from the local address `source_addr` if possible. If that
+ * cannot be resolved, bound, or used with any address of `addr`, the connection is made without it.
+ * With NULL the system chooses the local address. */
 int anetTcpNonBlockBestEffortBindConnect(char *err, const char *addr, int port,
                                          const char *source_addr);
 
@@ -85,14 +85,14 @@ int anetResolve(char *err, char *host, char *ipbuf, size_t ipbuf_len, int flags)
  * blocking and has SO_REUSEADDR. If a name has several addresses, the first one is used. */
 int anetTcpServer(char *err, int port, char *bindaddr, int backlog);
 
-/* The same over IPv6; NULL, "*" or "::*" means any address. It accepts no IPv4 connections
- * (IPV6_V6ONLY), so both servers can share a port. */
+/* Listens for TCP over IPv6, as anetTcpServer does over IPv4; NULL, "*" or "::*" means any address.
+ * The socket accepts no IPv4 connections (IPV6_V6ONLY), so both servers can share a port. */
 int anetTcp6Server(char *err, int port, char *bindaddr, int backlog);
 
-/* Listens on the Unix socket `path`, which must not exist (EADDRINUSE), be empty (ENOENT) or be too
- * long for sun_path (ENAMETOOLONG, see unix(7)). A `perm` other than 0 is applied by chmod(2)
- * before a client can connect; if chmod fails, the call fails. With 0 the umask decides. When a
- * step after bind(2) fails, the socket file is removed again. */
+/* Listens on the Unix socket `path`. It fails if the path exists (EADDRINUSE), is empty (ENOENT) or
+ * does not fit into sun_path (ENAMETOOLONG, see unix(7)). A `perm` other than 0 is applied by
+ * chmod(2) before a client can connect; if chmod fails, the call fails. With 0 the umask decides.
+ * When a step after bind(2) fails, the socket file is removed again. */
 int anetUnixServer(char *err, char *path, mode_t perm, int backlog);
 
 /* Accepting ------------------------------------------------------------------------------------ */
@@ -110,7 +110,7 @@ int anetUnixAccept(char *err, int serversock);
 /* Returns 1 if `err`, the errno of a failed accept, means that only one connection was lost and the
  * next may be accepted at once: ECONNABORTED, and on Linux the pending network errors that
  * accept(2) lists (ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP,
- * ENETUNREACH). Otherwise 0. */
+ * ENETUNREACH). Otherwise it returns 0. */
 int anetAcceptFailureNeedsRetry(int err);
 
 /* Fd and socket options ------------------------------------------------------------------------ */
@@ -122,7 +122,8 @@ int anetBlock(char *err, int fd);
 /* Makes `fd` close-on-exec, see fcntl(2). */
 int anetCloexec(int fd);
 
-/* Set and clear TCP_NODELAY: small writes are sent at once, or collected. See tcp(7). */
+/* Set and clear TCP_NODELAY. If it is set, small writes are sent at once; else the kernel may
+ * collect them. See tcp(7). */
 int anetEnableTcpNoDelay(char *err, int fd);
 int anetDisableTcpNoDelay(char *err, int fd);
 
@@ -144,16 +145,16 @@ int anetKeepAlive(char *err, int fd, int interval);
  * systems have no mark: there it writes a message into `err` and returns ANET_OK. */
 int anetSetSockMarkId(char *err, int fd, uint32_t id);
 
-/* Returns the pending error of a socket and clears it (SO_ERROR, see socket(7)); 0 if there is
- * none. If getsockopt(2) fails, returns its errno. */
+/* Returns the pending error of a socket and clears it (SO_ERROR, see socket(7)). Returns 0 if there
+ * is none. If getsockopt(2) fails, it returns the errno of that call. */
 int anetGetError(int fd);
 
 /* Addresses ------------------------------------------------------------------------------------ */
 
-/* Writes the address and port of the socket's other end (`remote` not 0, see getpeername(2)) or of
- * its own end (0, see getsockname(2)). For a Unix socket it writes "/unixsocket" and port 0. `ip`
- * and `port` may be NULL and `ip_len` may be 0. When it fails, `ip` is "?", the port is 0, and it
- * returns -1. If the text does not fit into `ip` (46 bytes hold any address), it fails with
+/* Writes the address and port of the socket's other end (if `remote` is not 0, see getpeername(2))
+ * or of its own end (if it is 0, see getsockname(2)). For a Unix socket it writes "/unixsocket" and
+ * port 0. `ip` and `port` may be NULL and `ip_len` may be 0. On failure it writes "?" and port 0,
+ * and returns -1. If the text does not fit into `ip` (46 bytes hold any address), it fails with
  * ENOSPC. */
 int anetFdToString(int fd, char *ip, size_t ip_len, int *port, int remote);
 
@@ -162,16 +163,17 @@ int anetFdToString(int fd, char *ip, size_t ip_len, int *port, int remote);
  * `fmt_len` is 0. */
 int anetFormatAddr(char *fmt, size_t fmt_len, char *ip, int port);
 
-/* Writes the address of one end of `fd`, which `remote` selects as for anetFdToString, in the form
- * of anetFormatAddr, and returns as that does. If there is no address, it writes "?:0". */
+/* Writes the address of one end of `fd` in the form of anetFormatAddr, and returns what that
+ * returns. `remote` selects the end as in anetFdToString. If there is no address, it writes "?:0".
+ */
 int anetFormatFdAddr(int fd, char *buf, size_t buf_len, int remote);
 
 /* Pipes ---------------------------------------------------------------------------------------- */
 
 /* Opens a pipe: fds[0] is for reading, fds[1] for writing. The flags of each end may have
  * O_NONBLOCK and O_CLOEXEC; any other flag fails with EINVAL, also O_DIRECT. Both ends are always
- * close-on-exec. An end is non-blocking only if its flags have O_NONBLOCK. Returns 0, or -1 with
- * `fds` unchanged. See pipe(2). */
+ * close-on-exec. An end is non-blocking only if its flags have O_NONBLOCK. Returns 0. On failure it
+ * returns -1, and `fds` does not change. See pipe(2). */
 int anetPipe(int fds[2], int read_flags, int write_flags);
 
 /* Returns 1 if `filepath` is a FIFO, else 0. Symbolic links are followed, see stat(2). */
