@@ -1,21 +1,20 @@
-/* libae: the event loop. See ae.h for what each public function promises.
+/* libae: the event loop. ae.h describes the public functions.
  *
- * This file is the core, and it includes one backend, which talks to the kernel. It reads from top
- * to bottom:
+ * This file includes one backend, which makes the system calls that wait for events. Its sections:
  *
- *     The host        memory and panic, which an embedding project may replace
- *     The backend     which file, and what it owes the core
- *     File events     a slot for each fd
- *     Time events     a winner tree of deadlines, an index by id
- *     One iteration   poll, dispatch, fire
- *     The loop        create, resize, delete, run
+ *     Memory and panic   functions that a program may replace
+ *     The backend        its interface, and the choice of the file
+ *     File events        a slot for each fd
+ *     Time events        a winner tree of deadlines, an index by id
+ *     One iteration      poll, dispatch, fire
+ *     The loop           create, resize, delete, run
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 
-/* clock_gettime, epoll_pwait2 and struct kevent hide in the strict modes of a compiler, and each
- * system has its own word to show them. FreeBSD and DragonFly have none, but hide nothing unless
- * asked to. _GNU_SOURCE stays empty, as in the headers of hosts that define it once more. */
+/* With -std=c99, headers declare clock_gettime, epoll_pwait2 and struct kevent only if the system's
+ * feature-test macro is defined. FreeBSD and DragonFly have none: their headers declare everything,
+ * unless a macro of POSIX is defined. _GNU_SOURCE is empty, as in the headers of Redis. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 #undef _DARWIN_C_SOURCE
@@ -47,11 +46,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/// The host ///////////////////////////////////////////////////////////////////////////////////////
+/// Memory and panic ///////////////////////////////////////////////////////////////////////////////
 
-/* AE_MALLOC, AE_REALLOC and AE_FREE route all memory to the host's allocator, which
- * AE_ALLOC_HEADER declares. AE_PANIC names a `void f(const char *message)` for errors that leave no
- * way on. */
+/* AE_MALLOC, AE_REALLOC and AE_FREE name the program's allocator for all memory, and
+ * AE_ALLOC_HEADER the header that declares it. AE_PANIC names a `void f(const char *message)`,
+ * which is called when the kernel refuses to poll. */
 #ifdef AE_ALLOC_HEADER
 #include AE_ALLOC_HEADER
 #endif
@@ -59,9 +58,9 @@
 void AE_PANIC(const char *message);
 #endif
 
-/* In a Redis tree, which has two headers of these names beside this file, memory is counted by INFO
- * and a panic writes the crash report. Before 7.0, when redisassert.c came, the function behind
- * panic is in the server only, and redis-cli would not link with it. */
+/* In a Redis tree, which has two headers of these names beside this file, Redis's functions are
+ * used: INFO counts the memory, and a panic writes the crash report. Before 7.0, which has a
+ * redisassert.c, the function behind panic is only in the server, and redis-cli would not link. */
 #if defined(__has_include) && !defined(AE_MALLOC) && !defined(AE_STANDALONE)
 #if __has_include("zmalloc.h") && __has_include("redisassert.h")
 #include "zmalloc.h"
@@ -82,7 +81,7 @@ void AE_PANIC(const char *message);
 #define AE_FREE free
 #endif
 
-/* A host's allocator need not set errno, and may spoil it. */
+/* The program's allocator may fail without setting errno, and its free may change errno. */
 static void *allocate(size_t size) {
     void *memory = AE_MALLOC(size);
     if (!memory) errno = ENOMEM;
@@ -95,7 +94,7 @@ static void release(void *memory) {
     errno = error;
 }
 
-/* Returns the array with room for `count` items, or NULL with the array as it was. */
+/* Returns the array with room for `count` items, or NULL with the array unchanged. */
 static void *resizeArray(void *array, size_t count, size_t itemSize) {
     void *moved = count > SIZE_MAX / itemSize ? NULL : AE_REALLOC(array, count * itemSize);
     if (!moved) errno = ENOMEM;
@@ -107,28 +106,27 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
 /* A backend translates between this loop and one kernel interface. It keeps its state in `apidata`
  * and provides seven static functions:
  *
- *     aeApiCreate    sets up apidata for setsize fds; -1 with errno on failure
- *     aeApiResize    is told of a new setsize; -1 with errno on failure
+ *     aeApiCreate    creates apidata; -1 with errno on failure
+ *     aeApiResize    prepares for a new setsize; -1 with errno on failure
  *     aeApiFree      undoes aeApiCreate
- *     aeApiAddEvent  adds the bits of mask to what the kernel watches on fd; -1 with errno, and the
- *                    kernel as it was, on failure. events[fd].mask still holds the previous bits
- *     aeApiDelEvent  takes the bits of mask away; also before events[fd].mask changes
- *     aeApiPoll      waits (NULL: without limit; zero: not at all; else until `waitsUntil`), puts
- *                    what is ready into `fired`, which has room for BATCH_SIZE and for `nevents`,
- *                    and returns how many
- *     aeApiName      returns its name
+ *     aeApiAddEvent  makes the kernel also watch fd for the bits of mask; -1 with errno, and
+ *                    nothing changed, on failure. events[fd].mask still has the previous bits
+ *     aeApiDelEvent  removes the bits of mask, before events[fd].mask changes
+ *     aeApiPoll      waits (NULL: without limit; zero: not at all; else until `waitsUntil`), stores
+ *                    the fds that are ready in `fired`, and returns their number
+ *     aeApiName      returns the name of the backend
  *
- * AE_BARRIER, which may be in any of these masks, means nothing to a backend.
+ * A backend ignores AE_BARRIER, which may be in any of these masks.
  *
- * When the kernel turns out to have forgotten an fd that has a slot, then that fd was closed and
- * its number used again. aeApiAddEvent then sets the slot's mask to AE_NONE (endRegistration does
- * so): the rest of what it holds belonged to another connection. */
+ * If the kernel does not know an fd whose slot has bits, the fd was closed and its number was used
+ * again. Then aeApiAddEvent sets the slot's mask to AE_NONE (by endRegistration), because the slot
+ * describes a file that was closed. */
 
-/* A batch is large enough to make the system call cheap, small enough to stay in the cache. */
+/* BATCH_SIZE, the most events of one poll, makes the call cheap and still fits into the cache. */
 enum { BATCH_SIZE = 512, FIRST_SLOTS = 32, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
-/* Rare paths are kept out of line, and what is done for each event in line. Otherwise compilers
- * spend half of the instructions of an event on saving registers for the rare paths. */
+/* Functions on rare paths are not inlined, and functions that run for each event are. Otherwise
+ * compilers spend half of the instructions of an event on saving registers for the rare paths. */
 #ifdef __GNUC__
 #define NOINLINE __attribute__((noinline)) static
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
@@ -139,7 +137,7 @@ enum { BATCH_SIZE = 512, FIRST_SLOTS = 32, AE_BOTH = AE_READABLE | AE_WRITABLE }
 #define PREFETCH(address) ((void)(address))
 #endif
 
-/* The time, in microseconds of a clock that never goes back. */
+/* Returns the time in microseconds, by a clock that never goes back. */
 static uint64_t monotonicNow(long roundingNanoseconds) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -147,7 +145,7 @@ static uint64_t monotonicNow(long roundingNanoseconds) {
 }
 
 #ifndef AE_BACKEND_FILE
-/* The kernel refuses to poll, for a reason that no retry removes. */
+/* Ends the program: the kernel refuses to poll, for a reason that a retry does not remove. */
 NOINLINE void aeApiPanic(const char *backend, const char *call) {
     char message[256];
     snprintf(message, sizeof(message), "ae: %s: %s: %s", backend, call, strerror(errno));
@@ -160,7 +158,7 @@ NOINLINE void aeApiPanic(const char *backend, const char *call) {
 }
 #endif
 
-/* The masks of poll(2). */
+/* Translate a mask into events of poll(2), and back. */
 static short pollEventsOf(int mask) {
     return (short)((mask & AE_READABLE ? POLLIN : 0) | (mask & AE_WRITABLE ? POLLOUT : 0));
 }
@@ -170,18 +168,18 @@ static int readinessOf(int events) {
     return (events & POLLIN ? AE_READABLE : AE_NONE) | (events & POLLOUT ? AE_WRITABLE : AE_NONE);
 }
 
-/* A forked child does not own the loop: what the kernel knows of it is the parent's. */
+/* Returns 0 in a forked child: the kernel's state of the loop belongs to the parent. */
 NOINLINE int isOwner(const aeEventLoop *eventLoop) {
     return eventLoop->owner == (int)getpid();
 }
 
-/* Returns what fd is ready for now, of the bits of mask. Hang-up and error count as both. */
+/* Returns those bits of mask for which fd is ready now. Hang-up and error count as both bits. */
 NOINLINE int pollNow(int fd, int mask) {
     struct pollfd request = {fd, pollEventsOf(mask), 0};
     return poll(&request, 1, 0) == 1 ? readinessOf(request.revents) : AE_NONE;
 }
 
-/* The next registration of fd is another one; see "File events". */
+/* Ends the registration of fd; see "File events". */
 NOINLINE void endRegistration(aeEventLoop *eventLoop, int fd) {
     aeFileEvent *slot = &eventLoop->events[fd];
     if (slot->mask == AE_NONE) return;
@@ -218,17 +216,18 @@ char *aeGetApiName(void) {
 
 /// File events ////////////////////////////////////////////////////////////////////////////////////
 
-/* events[fd] says what fd waits for. There are `nevents` slots; they grow on demand, up to setsize,
- * and never shrink. That moves them: no pointer to a slot outlives a handler. `fired` has as many
- * entries, and never fewer than a batch.
+/* events[fd] is the slot of fd. There are `nevents` slots. Their number grows on demand, up to
+ * setsize, and never shrinks. Growing moves the slots, so a pointer to a slot is not used after a
+ * handler was called. `fired` has room for as many entries, and at least for BATCH_SIZE.
  *
- * Invariants: a slot with neither AE_READABLE nor AE_WRITABLE is AE_NONE. maxfd is the last slot
- * that is not AE_NONE.
+ * Invariants: the mask of a slot is AE_NONE unless it has AE_READABLE or AE_WRITABLE. maxfd is the
+ * last slot whose mask is not AE_NONE.
  *
- * A registration begins when a slot leaves AE_NONE and ends when the slot returns to it. `ended`
- * counts those that have ended. A slot keeps in `registration` the count at its latest end, which
- * together with the fd identifies the next one. What a poll reports of an fd is void if a
- * registration of it has ended since. The counts wrap: they are compared by their age. */
+ * A registration begins when the mask of a slot changes from AE_NONE, and ends when it changes to
+ * AE_NONE. `ended` counts the registrations that have ended. A slot stores in `registration` the
+ * count at its latest end; with the fd it identifies the next registration. An event is not
+ * delivered if a registration of its fd has ended since the poll. The counts wrap around, so two of
+ * them are compared by their distances from `ended`. */
 
 static size_t firedEntries(int slots) {
     return slots < BATCH_SIZE ? BATCH_SIZE : (size_t)slots;
@@ -238,20 +237,20 @@ ALWAYS_INLINE int hasSlot(const aeEventLoop *eventLoop, int fd) {
     return (unsigned)fd < (unsigned)eventLoop->nevents; /* a negative fd is a large number */
 }
 
-/* Returns whether fd may have a slot, else sets errno. */
+/* Returns whether fd may have a slot. If not, it sets errno. */
 static int isInRange(const aeEventLoop *eventLoop, int fd) {
     if (fd >= 0 && fd < eventLoop->setsize && !eventLoop->isEnding) return 1;
     errno = eventLoop->isEnding ? ECANCELED : fd < 0 ? EBADF : ERANGE;
     return 0;
 }
 
-/* Only a slot below setsize may be registered, and none once the loop is ending. */
+/* Sets `usable`: only a slot below setsize may be registered, and none once the loop is ending. */
 static void limitSlots(aeEventLoop *eventLoop) {
     int setsize = eventLoop->isEnding ? 0 : eventLoop->setsize;
     eventLoop->usable = eventLoop->nevents < setsize ? eventLoop->nevents : setsize;
 }
 
-/* Takes over new slots, for which there is memory. */
+/* Initializes new slots, whose memory was allocated. */
 static void emptySlots(aeEventLoop *eventLoop, int slots) {
     for (int fd = eventLoop->nevents; fd < slots; fd++) {
         eventLoop->events[fd].mask = AE_NONE;
@@ -263,7 +262,7 @@ static void emptySlots(aeEventLoop *eventLoop, int slots) {
 
 /* Makes a slot for fd, if it may have one. */
 NOINLINE int growSlots(aeEventLoop *eventLoop, int fd) {
-    /* No memory for a number that is not even open. */
+    /* Allocates no memory for an fd that is not open. */
     if (!isInRange(eventLoop, fd) || fcntl(fd, F_GETFD) == -1) return AE_ERR;
 
     int setsize = eventLoop->setsize, slots = eventLoop->nevents;
@@ -281,14 +280,14 @@ NOINLINE int growSlots(aeEventLoop *eventLoop, int fd) {
     return AE_OK;
 }
 
-/* Returns the slot of a registered fd, NULL for any other number. */
+/* Returns the slot of a registered fd, or NULL for any other number. */
 static aeFileEvent *findSlot(aeEventLoop *eventLoop, int fd) {
     if (!hasSlot(eventLoop, fd) || eventLoop->events[fd].mask == AE_NONE) return NULL;
     return &eventLoop->events[fd];
 }
 
-/* A barrier alone changes only the order of the handlers that an fd has. Any other mask comes here
- * because there is no handler. */
+/* A mask of AE_BARRIER alone changes the order of the handlers of a registered fd. Any other call
+ * comes here because it has no handler, and fails. */
 NOINLINE int addBarrier(aeEventLoop *eventLoop, int fd, int mask) {
     if (!isInRange(eventLoop, fd)) return AE_ERR;
     aeFileEvent *slot = findSlot(eventLoop, fd);
@@ -310,20 +309,20 @@ int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc
     if (aeApiAddEvent(eventLoop, fd, mask) == -1) return AE_ERR;
 
     if (slot->mask == AE_NONE && fd > eventLoop->maxfd) eventLoop->maxfd = fd;
-    slot->mask |= mask;
-    if (mask & AE_READABLE) slot->rfileProc = proc;
-    if (mask & AE_WRITABLE) slot->wfileProc = proc;
     slot->clientData = clientData;
+    if (mask & AE_WRITABLE) slot->wfileProc = proc;
+    if (mask & AE_READABLE) slot->rfileProc = proc;
+    slot->mask |= mask;
     return AE_OK;
 }
 
 void aeDeleteFileEvent(aeEventLoop *eventLoop, int fd, int mask) {
     if (!hasSlot(eventLoop, fd)) return;
-    int error = errno; /* the kernel may complain of an fd that was closed before */
+    int error = errno; /* the system call fails if the fd was closed before */
     aeFileEvent *slot = &eventLoop->events[fd];
     int left = slot->mask & ~(mask | (mask & AE_WRITABLE ? AE_BARRIER : AE_NONE));
     if (!(left & AE_BOTH)) left = AE_NONE;
-    /* A backend that fails on a bit that is not set might leave the other: it gets none. */
+    /* A backend gets only bits that are set: a bit that is not set could make its call fail. */
     int gone = slot->mask & ~left;
     if (gone & AE_BOTH) aeApiDelEvent(eventLoop, fd, gone);
     errno = error;
@@ -343,9 +342,10 @@ void *aeGetFileClientData(aeEventLoop *eventLoop, int fd) {
     return slot ? slot->clientData : NULL;
 }
 
-/* A registration has ended since the poll. If it was one of this fd, `mask` is void: returns what
- * the fd is ready for now. The first time in a loop it returns nothing, which saves a system call;
- * but an fd that is paused and resumed in each iteration would starve that way. */
+/* A registration has ended since the poll. If it was one of this fd, `mask` is not valid any more,
+ * and this returns the bits for which the fd is ready now. The first time in a loop it returns
+ * AE_NONE, which saves a system call; but if it always did, an fd that is deleted and registered
+ * again in each iteration would never be served. */
 NOINLINE int lookAgain(aeEventLoop *eventLoop, int fd, int mask, unsigned endedAtPoll) {
     const aeFileEvent *slot = &eventLoop->events[fd];
     int hasEnded = eventLoop->ended - slot->registration < eventLoop->ended - endedAtPoll;
@@ -355,9 +355,8 @@ NOINLINE int lookAgain(aeEventLoop *eventLoop, int fd, int mask, unsigned endedA
     return AE_NONE;
 }
 
-/* Calls both handlers of an fd. The first may do anything, so everything is looked at again before
- * the second. If the first polls, the batch is out of date; what is still ready is reported again.
- */
+/* Calls both handlers of an fd. The first one may call any function, so everything is read again
+ * before the second call. After a nested iteration in the first one, the second is not called. */
 NOINLINE void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask) {
     aeFileEvent *slot = &eventLoop->events[fd];
     unsigned ended = eventLoop->ended;
@@ -373,7 +372,7 @@ NOINLINE void dispatchBoth(aeEventLoop *eventLoop, int fd, int mask) {
         second(eventLoop, fd, slot->clientData, mask);
 }
 
-/* Serves the entries of `fired` and returns how many. A poll within a handler ends it. */
+/* Serves the entries of `fired`, and returns their number. A nested iteration ends this loop. */
 ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
     int served = 0;
     while (served < eventLoop->ready) {
@@ -843,11 +842,11 @@ static void endTimers(aeEventLoop *eventLoop) {
 
 /// One iteration //////////////////////////////////////////////////////////////////////////////////
 
-/* No kernel's call takes an unlimited time, and epoll_wait's takes the least: an int of
- * milliseconds. After 24 days without an event a wait ends with none. */
+/* Every system call limits its timeout. The lowest limit is that of epoll_wait: INT_MAX
+ * milliseconds, which are 24 days. A longer wait ends after that time without an event. */
 static const uint64_t longestWait = (uint64_t)INT_MAX * 1000;
 
-/* How long to wait: `timeout` filled in, or NULL for as long as it takes. */
+/* Returns `timeout`, with the time to wait in it, or NULL for no limit. */
 ALWAYS_INLINE struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait,
                                             struct timeval *timeout) {
     uint64_t wait = 0;
@@ -892,7 +891,7 @@ int aeProcessEvents(aeEventLoop *eventLoop, int flags) {
 int aeWait(int fd, int mask, long long milliseconds) {
     int timeout = milliseconds > INT_MAX ? INT_MAX : milliseconds < 0 ? -1 : (int)milliseconds;
     struct pollfd request = {fd, pollEventsOf(mask), 0};
-    /* poll(2) would wait on a negative fd without looking at it. */
+    /* poll(2) ignores a negative fd and would wait. */
     int ready = fd < 0 ? 1 : poll(&request, 1, timeout);
     if (ready <= 0) return ready;
     if (fd < 0 || request.revents & POLLNVAL) {
@@ -905,7 +904,7 @@ int aeWait(int fd, int mask, long long milliseconds) {
 
 /// The loop ///////////////////////////////////////////////////////////////////////////////////////
 
-/* Frees what aeCreateEventLoop made, or as far as it came. */
+/* Frees what aeCreateEventLoop has allocated; after a failure, a part of it. */
 static void freeLoop(aeEventLoop *eventLoop) {
     release(eventLoop->events);
     release(eventLoop->fired);
