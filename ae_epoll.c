@@ -18,11 +18,11 @@
  * - The set contains files, not fds. The kernel reports a closed file as long as a copy of it is
  *   open: a dup, or the fd of a forked child. Such a file, here called a ghost, cannot be deleted,
  *   because its number does not refer to it any more. Its events go to the handlers of the old
- *   registration, until that is deleted or the number is registered again. After that they are
- *   dropped, but would wake the loop each time. Therefore each event carries the fd and its
+ *   registration, until that is deleted or the number is registered again. After that its events
+ *   are discarded, but would wake the loop each time. Therefore each event carries the fd and its
  *   registration (see "File events"); when an event does not match, the set is built again, without
- *   the ghosts. A ghost that must be dropped exists only after epoll_ctl has failed on a registered
- *   fd: before that no event is checked.
+ *   the ghosts. Such events exist only after epoll_ctl has failed on a registered fd: before that
+ *   no event is checked.
  * - The kernel refuses regular files, which are always ready: the caller gets EPERM.
  *
  * SPDX-License-Identifier: MIT
@@ -100,8 +100,8 @@ static unsigned registrationOf(const struct epoll_event *event) {
     return registration;
 }
 
-/* Adding failed because the set has the file (EEXIST), or changing failed because it has not
- * (ENOENT). */
+/* Adding an fd has failed because the set has the file (EEXIST), or changing it has failed because
+ * the set does not have the file (ENOENT). */
 NOINLINE int watchAgain(aeEventLoop *eventLoop, int fd, int mask) {
     Poller *poller = eventLoop->apidata;
     unsigned next = eventLoop->ended + 1;
@@ -130,7 +130,7 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
 
 #ifdef AE_EPOLL_PWAIT2
 /* epoll_pwait2 failed: returns whether to use epoll_wait from now on. A sandbox may refuse a call
- * with any errno. If it was a true error, epoll_wait fails with it as well. */
+ * with any errno. If there is another reason for the error, epoll_wait fails as well. */
 NOINLINE int isRefused(Poller *poller) {
     if (errno != EINTR) poller->wholeMilliseconds = 1;
     return poller->wholeMilliseconds;
@@ -228,8 +228,8 @@ static int rebuild(aeEventLoop *eventLoop) {
     return failed;
 }
 
-/* Only ghosts are ready, and the set cannot be built again yet: each wait would end at once. So
- * this sleeps, no longer than the timeout. */
+/* Only ghosts are ready, and the set cannot be built again yet, so each wait would end at once.
+ * This sleeps instead, but not longer than the timeout. */
 static void sleepAmongGhosts(aeEventLoop *eventLoop, const struct timeval *timeout, uint64_t now) {
     uint64_t left = GHOST_SLEEP;
     if (timeout) {

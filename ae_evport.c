@@ -4,18 +4,18 @@
  *
  * - An association ends when its event is retrieved. Each fd that was retrieved is associated again
  *   before the next wait, with the bits that are registered then; it is not associated if it was
- *   deleted. By then its handlers have read the input. An fd may be associated already, because a
- *   handler changed it: associating it again has no further effect.
+ *   deleted. By that time its handlers have read the input. An fd may be associated already,
+ *   because a handler changed it: associating it again has no further effect.
  * - An event reports the state of an fd at an earlier moment, which may have changed. So the port
  *   reports which fds to check, and poll(2) reports what they are ready for.
  * - port_getn(3C) may fail with ETIME or EINTR although it has retrieved events; it may succeed
  *   without any; and some systems do not change the count when there are none. So the count is not
  *   used: an entry of `events` was filled if it has a source.
- * - A pipe that is empty and has no writer reports POLLHUP alone, which is no registered bit: it
- *   counts as both bits (the original would spin).
+ * - A pipe that is empty and has no writer reports only POLLHUP. This counts as both bits;
+ *   otherwise no handler would be called, and the loop would spin, as in the original.
  * - The number of associations in a port is limited. An fd that does not fit stays in `out`, and
  *   only poll(2) checks it, until the port has room again.
- * - Closing an fd ends its association. A later change of the association fails, without harm.
+ * - Closing an fd ends its association. A later change of the association fails, which is ignored.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -95,7 +95,7 @@ static void putBack(aeEventLoop *eventLoop) {
         int fd = poller->out[i].fd, mask = eventLoop->events[fd].mask;
         if (mask == AE_NONE || associate(eventLoop, fd, mask) == 0) continue;
         if (errno != EAGAIN && errno != ENOMEM) continue;
-        port_dissociate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd); /* not in both */
+        port_dissociate(poller->fd, PORT_SOURCE_FD, (uintptr_t)fd); /* ends an old association */
         takeOut(eventLoop, fd);
     }
 }

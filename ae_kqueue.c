@@ -6,15 +6,16 @@
  *   This file combines the events of an fd, in whichever order they are reported.
  * - A call with several changes stops at the first failure, unless the list of results has room to
  *   report it. Here the list always has room, and each change is checked by itself.
- * - The kernel removes the knotes of an fd when it is closed, and adding a knote does not report
- *   whether it existed. Knotes that should exist are therefore enabled, which fails with ENOENT if
- *   the fd was closed without deletion and its number was used again.
+ * - The kernel removes the knotes of an fd when it is closed, and the result of adding a knote does
+ *   not show whether it existed. Therefore knotes that should exist are enabled: this fails with
+ *   ENOENT if the fd was closed without deletion and its number was used again.
  * - EV_EOF is reported on one filter, where epoll would report EPOLLHUP for both sides. On
  *   EVFILT_READ it is also reported when the peer has only shut down its sending side.
  * - A child of fork(2) does not inherit the queue: in the child its number is free, and another
  *   file may get it.
- * - EV_SET may evaluate its first argument more than once: that has no side effects here. udata is
- *   an integer on older NetBSD: it is set to a plain 0.
+ * - EV_SET may evaluate its first argument more than once. Here the argument has no side effects.
+ * - udata is an integer on older NetBSD and a pointer elsewhere. Here it is set to 0, which fits
+ *   both.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -22,8 +23,8 @@
 
 #include <sys/event.h>
 
-/* Without EV_RECEIPT, kevent may report events together with the failures. They are ignored here,
- * and the next poll reports them again. */
+/* On systems without EV_RECEIPT, the results of changes may also have events. They are ignored
+ * here, and the next poll reports them again. */
 #ifndef EV_RECEIPT
 #define EV_RECEIPT 0
 #endif
@@ -59,8 +60,8 @@ static void aeApiFree(aeEventLoop *eventLoop) {
     release(poller);
 }
 
-/* Applies one action to the filters of `first` and another to those of `second`, in one call.
- * Returns 0, or the errno of the last change that failed. */
+/* Applies `firstAction` to the filters of the bits `first` and `secondAction` to those of `second`,
+ * in one call. Returns 0, or the errno of the last change that failed. */
 static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, int second,
                   int secondAction) {
     Poller *poller = eventLoop->apidata;
@@ -83,19 +84,19 @@ static int change(aeEventLoop *eventLoop, int fd, int first, int firstAction, in
 }
 
 static int aeApiAddEvent(aeEventLoop *eventLoop, int fd, int mask) {
-    int former = eventLoop->events[fd].mask & AE_BOTH;
-    int error = change(eventLoop, fd, former, EV_ENABLE, mask, EV_ADD);
-    int forgotten = former && error == ENOENT;
-    if (forgotten) {
-        former = AE_NONE;
+    int registered = eventLoop->events[fd].mask & AE_BOTH;
+    int error = change(eventLoop, fd, registered, EV_ENABLE, mask, EV_ADD);
+    int wasClosed = registered && error == ENOENT;
+    if (wasClosed) {
+        registered = AE_NONE;
         error = change(eventLoop, fd, mask, EV_ADD, AE_NONE, 0);
     }
     if (error) {
-        change(eventLoop, fd, mask & ~former, EV_DELETE, AE_NONE, 0);
+        change(eventLoop, fd, mask & ~registered, EV_DELETE, AE_NONE, 0);
         errno = error;
         return -1;
     }
-    if (forgotten) endRegistration(eventLoop, fd);
+    if (wasClosed) endRegistration(eventLoop, fd);
     return 0;
 }
 

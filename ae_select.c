@@ -2,12 +2,12 @@
  *
  * The difficulties of select, and what this file does about them:
  *
- * - A set has no room for FD_SETSIZE and higher fds, and FD_SET would write beyond it: registering
- *   such an fd returns AE_ERR with ERANGE.
- * - Each call scans all fds up to the highest. That cannot be avoided.
+ * - A set has no room for fds of FD_SETSIZE and more, and FD_SET would write beyond it. Registering
+ *   such an fd fails with ERANGE.
+ * - Each call scans all fds up to the highest one. This cannot be avoided.
  * - One fd that was closed without deletion makes the whole call fail (EBADF). Such fds are found
- *   and removed from the sets. When one of them is registered again, the bits in its slot, which
- *   the sets do not have, are those of the closed file and are removed.
+ *   and removed from the sets. When such a number is registered again, its slot still has the bits
+ *   of the closed file, which the sets do not have: they are removed from the slot.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -1,14 +1,15 @@
-/* libae: TCP and Unix sockets. See anet.h for what each public function promises.
+/* libae: TCP and Unix sockets. anet.h describes the public functions.
  *
- * The file goes from small to large: errors, fds, options, addresses, and then the calls that make
- * sockets. Where systems differ, it tests the macro of the option or flag; for accept4, paccept and
- * pipe2, which have no macro, it tests the name of the system.
+ * The sections on errors, fds, options and addresses come first, then those on functions that
+ * create sockets. Where systems differ, the file tests the macro of an option or flag. For accept4,
+ * paccept and pipe2, which have no macro, it tests the name of the system.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
 
-/* What is neither ISO C nor POSIX hides in the strict modes of a compiler, and each system has its
- * own word to show it. FreeBSD and DragonFly have none, but hide nothing unless asked to. */
+/* With -std=c99, headers declare functions outside of ISO C only if the system's feature-test macro
+ * is defined. FreeBSD and DragonFly have none: their headers declare everything, unless a macro of
+ * POSIX is defined. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 #undef _DARWIN_C_SOURCE
@@ -46,8 +47,8 @@
 #include <unistd.h>
 
 /* These systems got SOCK_CLOEXEC, pipe2 and an accept with flags together: FreeBSD in 10, NetBSD in
- * 6, OpenBSD in 5.7, Solaris in 11.4, DragonFly and illumos long ago. NetBSD before 8 has paccept
- * and no accept4. */
+ * 6, OpenBSD in 5.7, Solaris in 11.4, DragonFly and illumos earlier. NetBSD before 8 has paccept
+ * but not accept4. */
 #if defined(SOCK_CLOEXEC) && (defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
                               defined(__OpenBSD__) || defined(__DragonFly__) || defined(__sun))
 #define HAS_PIPE2
@@ -153,7 +154,7 @@ int anetDisableTcpNoDelay(char *err, int fd) {
     return orFail(err, setInt(fd, IPPROTO_TCP, TCP_NODELAY, 0), "cannot clear TCP_NODELAY");
 }
 
-/* time_t may have 32 bits, and no macro says so: every system gets at most 68 years of seconds. */
+/* time_t may have 32 bits, and no macro has its size: on every system the limit is 68 years. */
 static int setTimeout(char *err, int fd, int option, long long ms, const char *what) {
     long long seconds = ms / 1000;
     struct timeval limit;
@@ -171,9 +172,9 @@ int anetRecvTimeout(char *err, int fd, long long ms) {
     return setTimeout(err, fd, SO_RCVTIMEO, ms, "cannot set the receive timeout");
 }
 
-/* Sets the options that the system has; OpenBSD has none. Old Solaris counts milliseconds and has,
- * in place of gap and number, the time from the first probe to the end. It is tested before macOS,
- * because it also has a TCP_KEEPALIVE, with another meaning. */
+/* Sets the options that the system has; OpenBSD has none. Old Solaris counts milliseconds. Instead
+ * of the gap between probes and their number, it has the time from the first probe to the end. Its
+ * options are tested before that of macOS, because its TCP_KEEPALIVE has another meaning. */
 static int setProbes(int fd, int idle, int gap, int probes) {
 #if defined(TCP_KEEPIDLE)
     if (setInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) == -1) return ANET_ERR;
@@ -193,10 +194,10 @@ static int setProbes(int fd, int idle, int gap, int probes) {
     return ANET_OK;
 }
 
-/* SO_KEEPALIVE is set last: if the times are refused, it must not be on with the system's times. */
+/* SO_KEEPALIVE is set last: if the system refuses the times, keep-alive does not change. */
 int anetKeepAlive(char *err, int fd, int interval) {
 #ifdef __sun
-    const int least = 10; /* Solaris refuses less */
+    const int least = 10; /* Solaris refuses smaller numbers */
 #else
     const int least = 1;
 #endif
@@ -223,7 +224,7 @@ int anetSetSockMarkId(char *err, int fd, uint32_t id) {
     return orFail(err, setsockopt(fd, SOL_SOCKET, MARK_OPTION, &id, sizeof id), what);
 #else
     (void)fd, (void)id;
-    explain(err, what, "this system has no option for it");
+    explain(err, what, "this system has no such option");
     return ANET_OK;
 #endif
 }
@@ -286,7 +287,7 @@ static int copyText(char *buf, size_t len, const char *text) {
     return ANET_OK;
 }
 
-/* Writes those of `ip` and `port` that the caller wants. `from` is NULL if there is no address. */
+/* Writes to `ip` and `port`, unless they are NULL. `from` is NULL if there is no address. */
 static int describe(const union address *from, char *ip, size_t ip_len, int *port) {
     char text[LONGEST_TEXT];
     int number, wanted = ip != NULL && ip_len > 0;
@@ -303,10 +304,10 @@ static int describe(const union address *from, char *ip, size_t ip_len, int *por
 int anetFdToString(int fd, char *ip, size_t ip_len, int *port, int remote) {
     union address end;
     socklen_t len = sizeof end;
-    int told;
+    int known;
     memset(&end, 0, sizeof end);
-    told = remote ? getpeername(fd, &end.any, &len) : getsockname(fd, &end.any, &len);
-    return describe(told == -1 ? NULL : &end, ip, ip_len, port);
+    known = remote ? getpeername(fd, &end.any, &len) : getsockname(fd, &end.any, &len);
+    return describe(known == -1 ? NULL : &end, ip, ip_len, port);
 }
 
 int anetFormatAddr(char *fmt, size_t fmt_len, char *ip, int port) {
@@ -325,7 +326,7 @@ int anetFormatFdAddr(int fd, char *buf, size_t buf_len, int remote) {
     return (size_t)withoutZone < buf_len ? withoutZone : length;
 }
 
-/* Returns the addresses of `host` for TCP, which `forget` frees, or NULL on failure. */
+/* Returns the addresses of `host` for TCP, or NULL on failure. The caller calls freeAddresses. */
 static struct addrinfo *lookUp(char *err, const char *host, int port, int family, int flags) {
     const char *what = "cannot resolve the address";
     struct addrinfo hints, *found = NULL;
@@ -352,7 +353,7 @@ static struct addrinfo *lookUp(char *err, const char *host, int port, int family
     return NULL;
 }
 
-static void forget(struct addrinfo *list) {
+static void freeAddresses(struct addrinfo *list) {
     int cause = errno;
     freeaddrinfo(list);
     errno = cause;
@@ -371,7 +372,7 @@ int anetResolve(char *err, char *host, char *ipbuf, size_t ipbuf_len, int flags)
     if (found == NULL) return ANET_ERR;
 
     memcpy(&first, found->ai_addr, found->ai_addrlen);
-    forget(found);
+    freeAddresses(found);
     result = addressText(&first, text, &port);
     if (result == ANET_OK) result = copyText(ipbuf, ipbuf_len, text);
     return orFail(err, result, "cannot write the address");
@@ -402,7 +403,7 @@ static int connectOnce(const struct addrinfo *to, const struct addrinfo *from, c
     if (fd == ANET_ERR) return ANET_ERR;
     *step = "cannot make the socket non-blocking";
     if (anetNonBlock(NULL, fd) == ANET_ERR) return closeFailed(fd);
-    /* Not a step: connecting is tried again without the source, and only that error is reported. */
+    /* Sets no `step`: a call without the source follows, and only its failure is reported. */
     if (from != NULL && bind(fd, from->ai_addr, from->ai_addrlen) == -1) return closeFailed(fd);
     *step = "cannot connect";
     if (connect(fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS) return fd;
@@ -434,11 +435,11 @@ int anetTcpNonBlockBestEffortBindConnect(char *err, const char *addr, int port,
     if (source_addr != NULL) from = lookUp(NULL, source_addr, 0, AF_UNSPEC, 0);
     if (from != NULL) {
         fd = connectAny(to, from, &step);
-        forget(from);
+        freeAddresses(from);
     }
     if (fd == ANET_ERR) fd = connectAny(to, NULL, &step);
     if (fd == ANET_ERR) fail(err, errno, step);
-    forget(to);
+    freeAddresses(to);
     return fd;
 }
 
@@ -467,7 +468,7 @@ static int tcpServer(char *err, int port, const char *bindaddr, int family, int 
     if (at == NULL) return ANET_ERR;
     fd = listenAt(at, backlog, &step);
     if (fd == ANET_ERR) fail(err, errno, step);
-    forget(at);
+    freeAddresses(at);
     return fd;
 }
 
@@ -505,7 +506,7 @@ int anetUnixServer(char *err, char *path, mode_t perm, int backlog) {
     const char *step;
     union address at;
     int fd;
-    /* For Linux an empty path is a name outside of the file system. */
+    /* Linux would bind the socket to a name outside of the file system. */
     if (size == 1) return fail(err, ENOENT, "the Unix socket path is empty");
     if (size > sizeof at.local.sun_path)
         return fail(err, ENAMETOOLONG, "the path does not fit a Unix socket address");
@@ -520,8 +521,8 @@ int anetUnixServer(char *err, char *path, mode_t perm, int backlog) {
 
 /// Accepting //////////////////////////////////////////////////////////////////////////////////////
 
-/* `peer` is AF_UNSPEC if the system reports no address, as macOS for a connection that was reset.
- */
+/* The family of `peer` is AF_UNSPEC if the system reports no address, as macOS does for a
+ * connection that was reset. */
 static int acceptFrom(char *err, int serversock, union address *peer) {
     socklen_t len;
     int fd;

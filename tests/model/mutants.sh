@@ -283,9 +283,9 @@ mutant kqueue ae_kqueue.c 's/return pollNow\(\(int\)event->ident, AE_READABLE\) 
     'kqueue: a half-close is a hang-up to the reader'
 mutant kqueue ae_kqueue.c 's/\*slotMask &= ~NOTES;//' \
     'kqueue: notes stay in the mask'
-mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~former, EV_DELETE, AE_NONE, 0\);//' \
+mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~registered, EV_DELETE, AE_NONE, 0\);//' \
     'kqueue: a failed registration leaves a filter armed'
-mutant netbsd ae_kqueue.c 's/int forgotten = former && error == ENOENT;/int forgotten = 0;/' \
+mutant netbsd ae_kqueue.c 's/int wasClosed = registered && error == ENOENT;/int wasClosed = 0;/' \
     'kqueue: an fd closed without deletion cannot be registered again'
 mutant evport ae_evport.c 's/poller->events\[i\]\.portev_source = 0;//' \
     'evport: an entry of the wait before is taken for an event'

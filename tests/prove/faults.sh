@@ -59,13 +59,13 @@ fault anet-resolvingInto anet.c 's/(buf == NULL \|\| )len <= length/$1len < leng
     'a text may be a byte too long'
 fault anet-resolvingInto anet.c 's/buf == NULL \|\| //' \
     'a text is written to NULL'
-fault anet-resolvingInto anet.c 's/(memcpy\(&first, .*\);)(\s*)(forget\(found\);)/$3$2$1/' \
+fault anet-resolvingInto anet.c 's/(memcpy\(&first, .*\);)(\s*)(freeAddresses\(found\);)/$3$2$1/' \
     'the first address is read after the list was freed'
 fault anet-fdToString anet.c 's/wanted = ip != NULL && ip_len > 0/wanted = ip != NULL/' \
     'a text is written where there is no room'
 fault anet-servers anet.c 's/if \(at == NULL\) return ANET_ERR;//' \
     'an address that was not found is used'
-fault anet-servers anet.c 's/(forget\(at\);)(\s*return fd;)/$1 if (fd != ANET_ERR) forget(at);$2/' \
+fault anet-servers anet.c 's/(freeAddresses\(at\);)(\s*return fd;)/$1 if (fd != ANET_ERR) freeAddresses(at);$2/' \
     'a list of addresses is freed twice'
 fault anet-formatting anet.c 's/snprintf\(fmt, fmt_len,/snprintf(fmt, fmt_len + 1,/g' \
     'an address with its port may be a byte too long'
