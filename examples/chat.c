@@ -1,4 +1,5 @@
-/* A chat room for telnet or nc: names, lines to all, a limit for idle guests, and back-pressure.
+/* A chat room for telnet or nc. Every guest has a name and receives every line. Idle guests are
+ * disconnected. A guest who does not read makes the others wait (back-pressure).
  *
  *     cc -I. examples/chat.c ae.c anet.c -o chat
  *     ./chat [port] [idle-seconds] [catch-up-seconds]
@@ -7,9 +8,9 @@
  * in each iteration, so ten lines for a guest need one write. No handler closes a connection: it
  * marks the guest as leaving, and the hook closes the connection.
  *
- * When an outbox is half full, the server reads from no guest until that outbox is empty: TCP then
- * makes the guests who send wait for the guest who does not read (back-pressure). That guest has
- * some seconds to read its outbox.
+ * When an outbox is half full, the server reads from no guest until that outbox is empty. So TCP
+ * makes the guests who send wait for the guest who does not read. That guest is disconnected if its
+ * outbox is not empty after some seconds.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -165,8 +166,9 @@ static void onLine(aeEventLoop *loop, Guest *guest) {
     guest->lineLength = 0;
 }
 
-/* Control characters, which could move the cursor on the terminals of other guests, are dropped; so
- * is the carriage return of telnet. A line that is too long is continued in the next line. */
+/* Control characters are dropped, because they could move the cursor on the terminals of other
+ * guests. This also drops the carriage return of telnet. A line that is too long is continued in
+ * the next line. */
 static void onReadable(aeEventLoop *loop, int fd, void *clientData, int mask) {
     Guest *guest = clientData;
     unsigned char input[512];
@@ -217,7 +219,8 @@ static void removeGuest(aeEventLoop *loop, Guest *guest) {
     free(guest);
 }
 
-/* Removing a guest adds to the outboxes of the others, so the walk starts again. */
+/* Removing a guest adds a message to the outboxes of the others, so the loop over them starts
+ * again. */
 static void beforeSleep(aeEventLoop *loop) {
     Guest *guest = guests;
     while (guest) {

@@ -2,8 +2,8 @@
  *
  *     cc -I. examples/echo.c ae.c anet.c -o echo && ./echo [port]
  *
- * A connection waits for input while its buffer is empty, and for room to write while it is not. So
- * the server does not read from a peer that does not read: TCP makes that peer wait
+ * While the buffer of a connection is empty, the connection waits for input; else it waits for room
+ * to write. So the server does not read from a peer that does not read: TCP makes that peer wait
  * (back-pressure).
  *
  * SPDX-License-Identifier: MIT
@@ -34,7 +34,7 @@ static int reserve = -1;
 
 static void onWritable(aeEventLoop *loop, int fd, void *clientData, int mask);
 
-/* Deletes before it closes: another connection may get the number of a closed fd. */
+/* Deletes the events first: after close, another connection may get the number of the fd. */
 static void closeConnection(aeEventLoop *loop, int fd) {
     void *connection = aeGetFileClientData(loop, fd);
     aeDeleteFileEvent(loop, fd, AE_READABLE | AE_WRITABLE);
@@ -98,7 +98,7 @@ static void refuseConnection(aeEventLoop *loop, int *listener) {
         aeDeleteFileEvent(loop, *listener, AE_READABLE);
 }
 
-/* Accepts several connections, but not all, so that the others are served in between. */
+/* Accepts several connections, but not all that wait, so that other fds are served in between. */
 static void onConnections(aeEventLoop *loop, int listener, void *clientData, int mask) {
     AE_NOTUSED(mask);
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {

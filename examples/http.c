@@ -31,7 +31,7 @@ static const Response notAllowed = {"405 Method Not Allowed", "Allow: GET, HEAD\
                                     "GET and HEAD only.\n"};
 static const Response bad = {"400 Bad Request", "", "Bad request.\n"};
 
-/* It reads while `out` is empty and writes while it is not, so neither buffer grows. After the last
+/* A connection reads while `out` is empty, and else writes, so neither buffer grows. After the last
  * response it waits until the peer hangs up: otherwise TCP could discard data that the peer has not
  * read yet. */
 typedef struct {

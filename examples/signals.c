@@ -1,16 +1,16 @@
 /* A server that shuts down cleanly: after SIGINT or SIGTERM it accepts no new connections and no
- * new requests, completes the requests in progress, and exits with 0. A second signal of the same
- * kind ends it at once.
+ * new requests, completes the requests in progress, and exits with status 0. A second signal of the
+ * same kind ends it at once.
  *
  *     cc -I. examples/signals.c ae.c anet.c -o signals && ./signals [port] [work-ms] [grace-ms]
  *
  * A request is a line; the reply is sent after some time of "work". Requests that are not complete
  * after the grace period are aborted, and the exit status is 1.
  *
- * A signal handler may do very little: no malloc, no printf, and of this library only aeStop, which
- * would not wait for the work. So this handler writes the number of the signal into a pipe that the
- * loop reads (the self-pipe). A flag alone is not enough: a signal after the check of the flag and
- * before the wait would not end the wait.
+ * A signal handler must not call most functions, such as malloc and printf. Of this library it may
+ * only call aeStop, which would not wait for the work. So this handler writes the number of the
+ * signal into a pipe that the loop reads (the self-pipe). A flag alone is not enough: a signal that
+ * comes after the check of the flag and before the wait would not end the wait.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -89,7 +89,7 @@ static int onWorkDone(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* While it works, it does not read. So only one line is in progress, however many were sent. */
+/* While a connection works, it does not read. So only one of its lines is in progress. */
 static void beginWork(aeEventLoop *loop, Connection *c) {
     char *end = memchr(c->buffer, '\n', c->length);
     if (!end && c->length < sizeof(c->buffer)) return;

@@ -41,7 +41,7 @@ static int onTick(aeEventLoop *loop, long long id, void *clientData) {
     return AE_NOMORE;
 }
 
-/* The finalizer: called once, in whichever way the timer ended. */
+/* The finalizer: it is called once, after the timer has ended for any reason. */
 static void releaseTicker(aeEventLoop *loop, void *clientData) {
     AE_NOTUSED(loop);
     free(clientData);
