@@ -3,7 +3,7 @@
 #
 #   tests/checks/systems.sh summary          the README's table
 #   tests/checks/systems.sh table            the guide's table
-#   tests/checks/systems.sh targets SCRIPT   the targets that tests/SCRIPT.sh builds
+#   tests/checks/systems.sh targets SCRIPT   the targets that tests/checks/SCRIPT.sh builds
 #   tests/checks/systems.sh quick SCRIPT     those of them that it builds for each change
 #   tests/checks/systems.sh check            fails if a row claims what its targets do not show
 set -eu
