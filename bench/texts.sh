@@ -1,22 +1,22 @@
 #!/bin/bash
-# Keeps the figures of speed in the pages equal to bench/results. A page marks a passage that texts.awk
-# generates with
+# Keeps the figures of speed in the documents equal to bench/results. A page marks a passage that
+# texts.awk generates with
 #
 #     <!-- bench: NAME -->
 #     <!-- bench: end -->
 #
-# and has no figure of speed outside of such a passage.
+# and has no figure of speed outside of such a passage; the headers and the manual have none at all.
 #
 #     bench/texts.sh          writes the passages
 #     bench/texts.sh check    fails if a page has another passage or figure
 set -euo pipefail
 cd "$(dirname "$0")/.."
-pages="README.md bench/README.md doc/*.md"
+pages="*.md bench/README.md doc/*.md doc/*.3 ae.h anet.h"
 box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT
 failed=0
 
-# The patterns of figures of speed.
+# Patterns that match figures of speed.
 end='([^a-z]|$)'
 figures="[0-9] ?(ns|nanoseconds|instructions)$end|late by [0-9]"
 figures="$figures|[0-9] times (the|what|as|faster|slower)$end"
@@ -30,7 +30,7 @@ passage() {
     esac
 }
 
-# The page with its passages as they must be.
+# Prints the page with its passages as bench/results requires them.
 render() {
     local line name= inside=
     while IFS= read -r line; do
@@ -54,7 +54,7 @@ render() {
     [ -z "$inside" ] || { echo "texts: $1: $name does not end" >&2 && return 1; }
 }
 
-# Figures of speed, and words in place of them, outside of all passages.
+# Prints figures of speed, and words that stand for them, outside of all passages. Succeeds if there are any.
 speaksFreely() {
     awk -v figures="$figures" '
         /^<!-- bench: end -->$/ { inside = 0; next }
