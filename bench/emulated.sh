@@ -1,8 +1,7 @@
 #!/bin/bash
-# The idle bench in an emulated machine, for systems that do not let a process have 100,000 fds:
-# Debian's kernel under qemu, with only the benches, no limit of fds and one processor. Times are the
-# emulator's: compare them only with each other. Writes
-# bench/results/emulated.csv; takes two minutes.
+# Runs the idle bench in an emulated machine, because some systems do not let a process have 100,000 fds:
+# Debian's kernel under qemu, with only the benches, no limit of fds and one processor. The times are those
+# of the emulator: compare them only with each other. Writes bench/results/emulated.csv; takes two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bench/support.sh

@@ -31,8 +31,8 @@ if [ "$(nproc)" -gt 1 ]; then
     pin="taskset -c 1" pinPeer="taskset -c 0"
 fi
 
-# instructions LIBRARY STEPS WORKLOAD ARGUMENT...: what one step costs in user space, by the
-# difference between a long run and a short one. The same in every run.
+# instructions LIBRARY STEPS WORKLOAD ARGUMENT...: prints the instructions of one step in user space. They
+# are the difference between a long run and a short one, and are the same in every run.
 instructions() {
     local program=build/bench/$1 steps=$2 short long
     shift 2

@@ -1,7 +1,8 @@
-/* The contract of anet, a test for each sentence of it. Loopback only, ports chosen by the kernel.
+/* The contract of anet: a test for each of its sentences. The tests use only the loopback
+ * interface, and ports that the kernel chooses.
  *
- * After every test it is checked that all fds are closed, all address lists freed, all socket files
- * removed, and nothing written beyond the ANET_ERR_LEN bytes of `err`.
+ * After every test, all fds must be closed, all address lists freed, all socket files removed, and
+ * nothing may have been written beyond the ANET_ERR_LEN bytes of `err`.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -275,7 +276,7 @@ static void allowAllFds(void) {
 
 /// The interface //////////////////////////////////////////////////////////////////////////////////
 
-TEST(the_names_have_the_values_that_hosts_know) {
+TEST(the_names_have_the_values_that_programs_expect) {
     assert_int_equal(ANET_OK, 0);
     assert_int_equal(ANET_ERR, -1);
     assert_int_equal(ANET_ERR_LEN, 256);
@@ -1888,7 +1889,7 @@ TEST(a_fifo_is_distinguished_from_other_files) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(the_names_have_the_values_that_hosts_know),
+        T(the_names_have_the_values_that_programs_expect),
         T(every_failure_may_go_without_a_message),
         T(a_message_is_truncated_to_err_len_bytes),
         T(whichever_step_of_a_call_fails_errno_is_set_and_nothing_leaks),

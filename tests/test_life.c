@@ -3,10 +3,10 @@
  * third... occurrence, with each errno that it can have. After each run the server must have
  * released everything, and must run on the same loop without a failure.
  *
- * A run, here called a life: a TCP server and a Unix server are opened, clients connect and send a
- * message, which the servers echo; every connection has an idle timer; a tick reads and writes a
- * pipe and resizes the loop. A part that fails (listener, connection, client) is closed; the others
- * continue.
+ * A run, here called a life, opens a TCP server and a Unix server. Clients connect and send a
+ * message, which the servers send back. Every connection has an idle timer. A recurring timer reads
+ * and writes a pipe and resizes the loop. A part that fails (a listener, connection or client) is
+ * closed; the others continue.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -1,5 +1,5 @@
-/* The limits of the arrays, on a machine with a small size_t and a small uint32_t (NARROW_SYSTEM in
- * tests/support/interpose.h).
+/* The limits of the arrays. The tests simulate a machine with a small size_t and a small uint32_t
+ * (NARROW_SYSTEM in tests/support/interpose.h).
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

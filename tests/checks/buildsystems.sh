@@ -72,7 +72,7 @@ with_cmake() {
     [ "$how" = static ] || shared=ON
     project CMakeLists.txt <<END
 cmake_minimum_required(VERSION 3.14)
-project(host C CXX)
+project(user C CXX)
 $2
 add_executable(in_c sockets.c)
 add_executable(in_cxx sockets.cpp)
@@ -147,7 +147,7 @@ cmake_leaves_anet_out() {
 cmake_links() {
     project CMakeLists.txt <<END
 cmake_minimum_required(VERSION 3.14)
-project(host C)
+project(user C)
 add_subdirectory("$box/ae" ae)
 add_executable(in_c sockets.c)
 target_link_libraries(in_c ae::ae)
@@ -163,7 +163,7 @@ END
 with_meson() {
     local how=$1
     project meson.build <<END
-project('host', 'c', 'cpp', default_options: ['werror=true', 'warning_level=2'])
+project('user', 'c', 'cpp', default_options: ['werror=true', 'warning_level=2'])
 ae = dependency('ae', version: '>=${version%.*}')
 executable('in_c', 'sockets.c', dependencies: ae)
 executable('in_cxx', 'sockets.cpp', dependencies: ae)
@@ -241,7 +241,7 @@ END
 ## The README, as pasted
 
 the_cmake_lines_of_the_README_build_its_program() {
-    { printf '%s\n' 'cmake_minimum_required(VERSION 3.14)' 'project(host C)' && block README.md cmake 1; } |
+    { printf '%s\n' 'cmake_minimum_required(VERSION 3.14)' 'project(user C)' && block README.md cmake 1; } |
         project CMakeLists.txt
     block README.md c 1 >"$box/project/server.c"
     cp -R "$box/ae" "$box/project/libae"
@@ -250,7 +250,7 @@ the_cmake_lines_of_the_README_build_its_program() {
 }
 
 the_meson_lines_of_the_README_build_its_program() {
-    { echo "project('host', 'c')" && block README.md meson 1; } | project meson.build
+    { echo "project('user', 'c')" && block README.md meson 1; } | project meson.build
     block README.md c 1 >"$box/project/server.c"
     mkdir "$box/project/subprojects"
     cp -R "$box/ae" "$box/project/subprojects/ae"

@@ -1,6 +1,6 @@
-# Adds up what gcov -t -b -c said of several builds of the same files, and prints for each file how
-# many lines and branches were reached by any. Fails if that is not all of them, or if one of the
-# files in `sources` is missing. A line that one build leaves out does not count there.
+# Reads the output of gcov -t -b -c of several builds of the same files, and prints for each file how many
+# lines and branches were reached by at least one build. Fails if one was not reached, or if one of the
+# files in `sources` is missing. A line that a build leaves out does not count for this build.
 
 $1 ~ /:$/ && $0 ~ /^ +-: +0:Source:/ {
     file = $0

@@ -12,7 +12,7 @@ strict="-std=c11 -Wall -Wextra -Wpedantic -Werror"
 # when one fails.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-# Pages that this machine does not have are no fault of form.
+# A reference to a page that this machine does not have is not a fault of form.
 the_page_has_no_fault_of_form() {
     mandoc -Tlint -Wstyle "$1" 2>/dev/null | grep -v 'STYLE: referenced manual not found' >"$box/said"
     groff -mdoc -ww -Tascii -z "$1" >>"$box/said" 2>&1

@@ -51,11 +51,11 @@ strict_modes_hide_nothing_that_is_needed() {
     done
 }
 
-the_host_may_bring_its_allocator_and_its_panic() {
-    folder ae.h ae.c ae_$1.c tests/checks/embedding/server.c tests/checks/embedding/host.h ||
+a_program_may_replace_the_allocator_and_the_panic() {
+    folder ae.h ae.c ae_$1.c tests/checks/embedding/server.c tests/checks/embedding/allocator.h ||
         return 1
-    $cc $flags -DAE_BACKEND_$2 -DHOST -DAE_MALLOC=hostMalloc -DAE_REALLOC=hostRealloc \
-        -DAE_FREE=hostFree -DAE_ALLOC_HEADER='"host.h"' -DAE_PANIC=hostPanic \
+    $cc $flags -DAE_BACKEND_$2 -DOWN_FUNCTIONS -DAE_MALLOC=countedMalloc -DAE_REALLOC=countedRealloc \
+        -DAE_FREE=countedFree -DAE_ALLOC_HEADER='"allocator.h"' -DAE_PANIC=ownPanic \
         server.c ae.c -o server && ./server || return 1
     ! nm ae.o 2>/dev/null | grep -wE 'U (malloc|free|abort)' || return 1
     [ $1 != epoll ] || {
@@ -65,7 +65,7 @@ the_host_may_bring_its_allocator_and_its_panic() {
 }
 
 # The backend in the manual.
-the_host_may_bring_its_backend() {
+a_program_may_have_its_own_backend() {
     folder ae.h ae.c tests/checks/embedding/server.c || return 1
     "$root/tests/support/manual.sh" "$root/doc/ae.3" "file: ae_mine.c" >ae_mine.c || return 1
     $cc $flags -std=c11 $strict -DAE_BACKEND_FILE='"ae_mine.c"' -c ae.c &&
@@ -236,10 +236,10 @@ for backend in epoll:EPOLL select:SELECT; do
     check "three copied files build with no flag and no other file: ${backend%:*}" \
         three_copied_files_build_with_no_flag_and_no_other_file ${backend%:*} \
         $([ $backend = epoll:EPOLL ] || echo ${backend#*:})
-    check "the host may bring its allocator and its panic: ${backend%:*}" \
-        the_host_may_bring_its_allocator_and_its_panic ${backend%:*} ${backend#*:}
+    check "a program may replace the allocator and the panic: ${backend%:*}" \
+        a_program_may_replace_the_allocator_and_the_panic ${backend%:*} ${backend#*:}
 done
-check "the host may bring its backend" the_host_may_bring_its_backend
+check "a program may have its own backend" a_program_may_have_its_own_backend
 check "anet is a pair of its own" anet_is_a_pair_of_its_own
 check "anet.h has AF_LOCAL where the system has none" anet_h_has_AF_LOCAL_where_the_system_has_none
 check "strict modes hide nothing that is needed" strict_modes_hide_nothing_that_is_needed \

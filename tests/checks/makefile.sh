@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the goals of the Makefile do: install and uninstall, one test by name, dry runs, errors. Most
+# Tests the goals of the Makefile: install and uninstall, one test by name, dry runs, errors. Most
 # tests work in a copy of the sources. Prints a line for each behaviour.
 set -u
 cd "$(dirname "$0")/../.."
@@ -42,8 +42,8 @@ the_default() {
     esac
 }
 
-# Makes all files equally old: some makes compare whole seconds, and would miss a change that follows
-# at once.
+# Gives all files the same time, in the past: some makes compare whole seconds, and would miss a change
+# within the same second.
 age() {
     find . -type f -exec touch -t 202001010000 {} +
 }
@@ -196,7 +196,7 @@ help_names_every_goal() {
     done
 }
 
-# All scripts are replaced by one that leaves a trace.
+# All scripts are replaced by one that creates a file.
 a_dry_run_runs_and_changes_nothing() {
     enter || return 1
     find . -name '*.sh' ! -name is_dry.sh >"$box/scripts"
@@ -213,7 +213,7 @@ a_dry_run_runs_and_changes_nothing() {
         done
     done
     find . | sort | diff "$box/before" - && [ ! -e "$box/stage" ] || return 1
-    # What this test looks for is there when it is no dry run.
+    # Without -n, the file that this test looks for is created.
     $make test && [ -e "$box/ran" ] && rm "$box/ran" && $make -j2 coverage && [ -e "$box/ran" ]
 }
 

@@ -5,11 +5,11 @@
 #     tests/dropin/cost.sh REDIS_SRC [BLOCKS]
 #
 # Needs strace, valgrind and two processors. BLOCKS=0 leaves out the requests per second, which need an
-# idle machine. A complete run writes bench/results/swap.csv; then bench/texts.sh
-# writes doc/DROPIN.md's table.
+# idle machine. A complete run writes bench/results/swap.csv, from which bench/texts.sh writes the table
+# in doc/DROPIN.md.
 set -eu
 cd "$(dirname "$0")/../.."
-. tests/dropin/host.sh
+. tests/dropin/tree.sh
 takeTree src/server.h "${1:?which Redis tree?}"
 blocks=${2:-12}
 for tree in original swapped; do

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Fetches the source of a host as a Debian source package, and prints its directory. The mirrors are
+# Fetches the source of a program as a Debian source package, and prints its directory. The mirrors are
 # those of the machine's own apt. The package lists are stored separately, so that the machine's do not
 # change. No fetched file enters the repository.
 #
-#     tests/dropin/fetch.sh HOST [DIRECTORY]
+#     tests/dropin/fetch.sh NAME-VERSION [DIRECTORY]
 #
 # redis-unstable and redis-experimental are the newest releases that Debian has.
 set -eu
@@ -15,7 +15,7 @@ redis-8.0.2) release=trixie epoch=5: revisions="3+deb13u2 3+deb13u1" ;;
 redis-unstable | redis-experimental) release=$version version= ;;
 wrk-4.1.0) release=bookworm revisions=3 ;;
 cmocka-1.1.5) release=bookworm revisions=2.1 ;;
-*) echo "fetch: there is no host $1" >&2 && exit 2 ;;
+*) echo "fetch: $1 is not one of the known sources" >&2 && exit 2 ;;
 esac
 package=${1%%-*}
 top=$(cd "$(dirname "$0")/../.." && pwd)

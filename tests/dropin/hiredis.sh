@@ -1,6 +1,7 @@
 #!/bin/bash
-# Compiles hiredis's adapters/ae.h, as shipped, with our ae.h, and runs an asynchronous client on it
-# with a real redis-server, which is stopped and started again; on each backend that can run here. kqueue and evport are the emulations of tests/support.
+# Compiles hiredis's adapters/ae.h, as shipped, with our ae.h. Then runs an asynchronous client on each
+# backend, with a real redis-server, which is stopped and started again. kqueue and evport run on the
+# emulations of tests/support.
 #
 #     tests/dropin/hiredis.sh [BACKEND ...]
 #

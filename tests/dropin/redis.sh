@@ -18,7 +18,7 @@
 # ports cannot clash.
 set -eu
 cd "$(dirname "$0")/../.."
-. tests/dropin/host.sh
+. tests/dropin/tree.sh
 takeTree src/server.h "${1:?which Redis tree?}"
 shift
 [ $# -gt 0 ] || set -- network

@@ -7,7 +7,7 @@
 # wrk needs LuaJIT and OpenSSL (luajit, libluajit-5.1-dev, libssl-dev).
 set -eu
 cd "$(dirname "$0")/../.."
-. tests/dropin/host.sh
+. tests/dropin/tree.sh
 takeTree src/wrk.c "${1:?which wrk tree?}"
 rounds=${2:-5}
 

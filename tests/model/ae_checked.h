@@ -1,4 +1,4 @@
-/* The invariants inside of the loop.
+/* Checks the invariants of the loop's private data.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

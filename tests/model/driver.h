@@ -3,7 +3,7 @@
  * A program is a string of bytes: first SETUP_BYTES of them, then operations of OPERATION_BYTES
  * each (its kind and three arguments), so that any string is a program. A callback takes its
  * operations from the same string, up to a RETURN: so every operation may be done in every
- * callback. The same string always does the same.
+ * callback. The result of a program depends only on the string.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

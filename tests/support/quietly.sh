@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a suite, which is the last argument, by the command before it if there is one (an emulator).
-# What it says goes to SUITE.log, and is shown if it fails. Stops xargs then.
+# Runs a suite. The suite is the last argument; a command before it, such as an emulator, runs it. The
+# output goes to SUITE.log. If the suite fails, the output is printed, and xargs stops.
 for suite; do :; done
 "$@" >"$suite.log" 2>&1 </dev/null && exit
 cat "$suite.log"

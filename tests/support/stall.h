@@ -1,5 +1,5 @@
-/* The copy of ae.c in test_stall.c calls these in place of the allocator and of the functions that
- * move memory. ae.c includes this header after <string.h> (AE_ALLOC_HEADER).
+/* The copy of ae.c in test_stall.c calls these functions in place of the allocator and of functions
+ * that move memory. ae.c includes this header after <string.h> (AE_ALLOC_HEADER).
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

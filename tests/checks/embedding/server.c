@@ -6,27 +6,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifdef HOST
-#include "host.h"
+#ifdef OWN_FUNCTIONS
+#include "allocator.h"
 
 static long held;
 
-void *hostMalloc(size_t size) {
+void *countedMalloc(size_t size) {
     held++;
     return malloc(size);
 }
 
-void *hostRealloc(void *memory, size_t size) {
+void *countedRealloc(void *memory, size_t size) {
     if (!memory) held++;
     return realloc(memory, size);
 }
 
-void hostFree(void *memory) {
+void countedFree(void *memory) {
     if (memory) held--;
     free(memory);
 }
 
-void hostPanic(const char *message) {
+void ownPanic(const char *message) {
     printf("panic: %s\n", message);
     fflush(stdout);
     _exit(3);
@@ -56,10 +56,10 @@ int main(int argc, char **argv) {
     if (!loop || pipe(ends) == -1 || write(ends[1], "x", 1) != 1) return 1;
     if (aeCreateFileEvent(loop, ends[0], AE_READABLE, onReadable, NULL) == AE_ERR) return 1;
     if (aeCreateTimeEvent(loop, 1, onTimer, NULL, NULL) == AE_ERR) return 1;
-#ifdef HOST
+#ifdef OWN_FUNCTIONS
     if (held == 0) return 1;
     if (argc > 1 && strcmp(argv[1], "break") == 0) {
-        /* An invalid fd: an error that no retry removes. */
+        /* An invalid fd: an error that a retry does not remove. */
         close(*(int *)loop->apidata);
         aeMain(loop);
         return 1;
@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
 #endif
     aeMain(loop);
     aeDeleteEventLoop(loop);
-#ifdef HOST
+#ifdef OWN_FUNCTIONS
     if (held != 0) return 1;
 #endif
     printf("%s: %d served\n", aeGetApiName(), served);

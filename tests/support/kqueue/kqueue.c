@@ -8,20 +8,22 @@
  * once, closing the queue deletes the queue.
  * Events are level-triggered.                      poll(2) of all enabled knotes in each call.
  * EV_CLEAR: an event is reported when something    An EPOLLET epoll instance per filter, created at
- * new happens, if the condition still holds when   the first EV_CLEAR, reports which knotes
- * changed; it is retrieved.                                 poll then reports whether the condition
- * holds. Events are queued first in, first out.           The next call starts after the last event
- * that was reported. A change that fails is reported with EV_ERROR,   The same. After such an error
- * or a receipt, the or ends the call if there is no room for that.   call neither retrieves nor
- * waits for events. A child of fork has no kqueue at that number.    The child closes it, by
- * pthread_atfork(3). A signal ends a wait (EINTR), but not a poll;    Signals are blocked except in
- * the ppoll(2) that the changes are applied by then.                 sleeps. EV_EOF is reported
- * while there still is input.   POLLRDHUP is requested. A pipe's POLLERR counts. EVFILT_WRITE of a
- * pipe without a reader is       poll(2) reports POLLERR for it. refused with EPIPE, on NetBSD with
- * EBADF. NetBSD: the writer of a full pipe gets no event  POLLERR without POLLOUT is ignored. when
- * the reader closes it. A regular file is readable unless its offset is  fstat(2) and lseek(2)
- * check it. If a file grows at its end, and always writable.                 while a call sleeps,
- * the next call reports it.
+ * new happens, if the condition still holds when   the first EV_CLEAR, reports changed knotes;
+ * it is retrieved.                                 poll then reports whether the condition holds.
+ * Events are queued first in, first out.           The next call starts after the last event that
+ *                                                  was reported.
+ * A change that fails is reported with EV_ERROR,   The same. After such an error or a receipt, the
+ * or ends the call if there is no room for that.   call neither retrieves nor waits for events.
+ * A child of fork has no kqueue at that number.    The child closes it, by pthread_atfork(3).
+ * A signal ends a wait (EINTR), but not a poll;    Signals are blocked except in the ppoll(2) that
+ * the changes are applied by then.                 sleeps.
+ * EV_EOF is reported while there still is input.   POLLRDHUP is requested. A pipe's POLLERR counts.
+ * EVFILT_WRITE of a pipe without a reader is       poll(2) reports POLLERR for it.
+ * refused with EPIPE, on NetBSD with EBADF.
+ * NetBSD: the writer of a full pipe gets no event  POLLERR without POLLOUT is ignored.
+ * when the reader closes it.
+ * A regular file is readable unless its offset is  fstat(2) and lseek(2) check it. If a file grows
+ * at its end, and always writable.                 while a call sleeps, the next call reports it.
  *
  * The queue's own fd is an eventfd, by which a change in one thread wakes a sleeper in another. Of
  * two threads that wait on one queue, one may wake late.

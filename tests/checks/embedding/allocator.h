@@ -1,0 +1,5 @@
+#include <stddef.h>
+
+void *countedMalloc(size_t size);
+void *countedRealloc(void *memory, size_t size);
+void countedFree(void *memory);

@@ -1,5 +1,0 @@
-#include <stddef.h>
-
-void *hostMalloc(size_t size);
-void *hostRealloc(void *memory, size_t size);
-void hostFree(void *memory);
