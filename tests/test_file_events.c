@@ -1089,13 +1089,13 @@ TEST(fault_1_many_batches_later_events_are_still_delivered) {
 /// Fault 2: closed without deletion ///////////////////////////////////////////////////////////////
 
 TEST(fault_2_an_fd_closed_without_deletion_and_reused_works) {
-    Pipe old = newReadyPipe(), fresh = newPipe();
+    Pipe old = newReadyPipe(), other = newPipe();
     add(old.out, AE_READABLE, neverFile, NULL);
     shut(old.out);
-    replaceFd(old.out, fresh.out);
+    replaceFd(old.out, other.out);
     add(old.out, AE_READABLE, onRead, "new");
     assert_int_equal(look(), 0);
-    sendByte(fresh.in);
+    sendByte(other.in);
     assert_int_equal(look(), 1);
     assertJournal("new.read");
     aeDeleteFileEvent(loop, old.out, AE_READABLE);
@@ -1198,8 +1198,8 @@ static void closeTheOther(aeEventLoop *el, int fd, void *name, int mask) {
 }
 
 TEST(fault_2_a_number_reused_within_the_batch_without_deletion_works) {
-    Pipe fresh = newReadyPipe();
-    prepareReuse(fresh.out, AE_READABLE);
+    Pipe other = newReadyPipe();
+    prepareReuse(other.out, AE_READABLE);
     reuse.deletes = false;
     look();
     takeJournal(); /* the old event may or may not be delivered to it */
@@ -1516,25 +1516,25 @@ TEST(fault_13_a_closed_file_with_a_copy_does_not_wake_the_loop_after_its_deletio
 }
 
 TEST(fault_13_a_closed_file_with_a_copy_does_not_reach_the_next_registration_of_its_number) {
-    Pipe old = newReadyPipe(), fresh = newPipe();
+    Pipe old = newReadyPipe(), other = newPipe();
     closeCopied(old.out, AE_READABLE, "old");
-    replaceFd(old.out, fresh.out);
+    replaceFd(old.out, other.out);
     add(old.out, AE_READABLE, onRead, "new");
     for (int round = 0; round < 5; round++) assert_int_equal(look(), 0);
     assertJournal("");
-    sendByte(fresh.in);
+    sendByte(other.in);
     assert_int_equal(look(), 1);
     assertJournal("new.read");
 }
 
 TEST(fault_13_a_closed_file_with_a_copy_does_not_reach_a_later_registration_of_its_number) {
-    Pipe old = newReadyPipe(), fresh = newPipe();
+    Pipe old = newReadyPipe(), other = newPipe();
     closeCopied(old.out, AE_READABLE, "old");
     aeDeleteFileEvent(loop, old.out, AE_READABLE);
-    replaceFd(old.out, fresh.out);
+    replaceFd(old.out, other.out);
     add(old.out, AE_READABLE, onRead, "new");
     for (int round = 0; round < 5; round++) assert_int_equal(look(), 0);
-    sendByte(fresh.in);
+    sendByte(other.in);
     assert_int_equal(look(), 1);
     assertJournal("new.read");
 }
@@ -1766,7 +1766,7 @@ TEST(fault_13_without_a_new_set_the_loop_does_not_spin) {
     assert_in_range(pollsIn(1000), 1, 2);
 }
 
-static void passTime(long long microseconds) {
+static void takeFiveMilliseconds(long long microseconds) {
     (void)microseconds;
     advanceClock(5000);
 }
@@ -1780,7 +1780,7 @@ TEST(fault_13_without_a_new_set_the_loop_does_not_sleep_beyond_the_next_timer) {
     failAll(CREATE, EMFILE);
     aeCreateTimeEvent(loop, 3, onTime, "A", NULL);
     uint64_t before = clockNow();
-    watchWaits(passTime);
+    watchWaits(takeFiveMilliseconds);
     assert_int_equal(iterate(), 1);
     watchWaits(NULL);
     assertJournal("A");

@@ -165,8 +165,8 @@ static void a_child_does_not_inherit_the_queue(void **state) {
     if (child == 0) {
         bool gone = fcntl(kq, F_GETFD) == -1 && poll64() == -1 && errno == EBADF;
         bool reusable = dup(readEnd) == kq; /* The lowest number that is free. */
-        int fresh = kqueue();
-        bool works = fresh != -1 && kevent(fresh, NULL, 0, got, 64, &zero) == 0;
+        int second = kqueue();
+        bool works = second != -1 && kevent(second, NULL, 0, got, 64, &zero) == 0;
         _exit(gone && reusable && works ? 0 : 1);
     }
     int status;

@@ -754,8 +754,8 @@ static void passOn(aeEventLoop *el, int fd, void *clientData, int mask) {
 static int workTimer(aeEventLoop *el, long long id, void *clientData) {
     Worker *worker = clientData;
     worker->timers++;
-    long long doomed = aeCreateTimeEvent(el, 1000, workTimer, clientData, NULL);
-    worker->isRight &= doomed > id && aeDeleteTimeEvent(el, doomed) == AE_OK;
+    long long cancelled = aeCreateTimeEvent(el, 1000, workTimer, clientData, NULL);
+    worker->isRight &= cancelled > id && aeDeleteTimeEvent(el, cancelled) == AE_OK;
     return 0;
 }
 

@@ -128,7 +128,7 @@ timers 's/timers->passEnd = end;//' \
 timers 's/now \* TICKS \+ PASS - 1/now * TICKS - 1/' \
     'a timer that is due this very microsecond does not fire'
 timers 's/(    PASS = )GROUP /${1}1 /' \
-    'a pass is less than the places among siblings'
+    'a pass has fewer ticks than there are siblings'
 timers 's/(finalizeTimers\(eventLoop\);\s*return fired;)/if (!fired) $1/' \
     'a pass that fires does not finalize'
 
