@@ -58,7 +58,7 @@ static void benchChain(int count, int ready, int writes) {
     emit("dispatch", scope, "ns", (double)elapsed / (writes + ready));
 }
 
-/* A server that wants to write only while it has a response. The write handler plays its clients:
+/* A server that wants to write only while it has a response. The write handler acts as its clients:
  * each sends its next request when it has read the response. */
 
 typedef struct {

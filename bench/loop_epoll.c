@@ -5,7 +5,7 @@
 static int loop, isStopped;
 
 typedef struct Io {
-    int fd, isWatched; /* fd is -1 after it is forgotten */
+    int fd, isWatched; /* fd is -1 after it is removed */
     unsigned events;
     void (*onReadable)(struct Io *io), (*onWritable)(struct Io *io), (*release)(struct Io *io);
     struct Io *next;
@@ -21,8 +21,8 @@ typedef struct {
     __attribute__((unused)) static void name##Timer(Timer *timer)
 enum { HAS_TIMERS = 0, WATCHER_BYTES = sizeof(Io) };
 
-/* Those that were forgotten while this batch is served: it may still contain them. */
-static Io *forgotten;
+/* Those that were removed while this batch is served: it may still contain them. */
+static Io *removed;
 
 static void loopOpen(int setsize) {
     (void)setsize;
@@ -38,9 +38,9 @@ static void loopOnce(int timeout) {
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) && io->fd != -1) io->onReadable(io);
         if (events[i].events & EPOLLOUT && io->fd != -1) io->onWritable(io);
     }
-    while (forgotten) {
-        Io *io = forgotten;
-        forgotten = io->next;
+    while (removed) {
+        Io *io = removed;
+        removed = io->next;
         io->release(io);
     }
 }
@@ -102,6 +102,6 @@ static void loopForget(Io *io, Timer *timer, void (*release)(Io *io)) {
     (void)timer;
     io->fd = -1;
     io->release = release;
-    io->next = forgotten;
-    forgotten = io;
+    io->next = removed;
+    removed = io;
 }

@@ -254,7 +254,7 @@ static bool succeeded(bool success, int error) {
     return false;
 }
 
-/* Does a little of everything, with one failure. A step that fails is skipped. */
+/* Makes many kinds of calls, one of which fails. A step that fails is skipped. */
 static void live(CallKind kind, int nth, int error) {
     int blocks = liveBlocks(), fds = openFds(), count = 0;
     lifeFinalized = 0;

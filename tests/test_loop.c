@@ -1,4 +1,4 @@
-/* The contract of the loop itself: the interface to the byte, one iteration, running and stopping,
+/* The contract of the loop itself: each byte of the interface, one iteration, running and stopping,
  * aeWait, threads and processes. The tests named fault_N show that libae does not have a fault of
  * the original loop.
  *

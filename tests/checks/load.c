@@ -8,7 +8,7 @@
  * not have more fds than then, and at most one MiB more memory. Every reply must be right, and
  * every timer must have fired or been cancelled exactly once.
  *
- * RATE * SECONDS connections are made in all. On a machine that cannot keep up it takes longer.
+ * RATE * SECONDS connections are made in all. On a slow machine it takes longer.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
