@@ -18,7 +18,7 @@
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
 #   make prove            no undefined behaviour, by a sound analyser (Frama-C): tests/prove
-#   make platforms        the tests on other compilers, C libraries, processors (Debian, qemu)
+#   make platforms        the tests with other compilers, C libraries, processors (Debian, qemu)
 #   make cross            builds and links everything for the BSDs, macOS and musl (pip)
 #   make load             examples/http with 10,000 connections, 1,000 a second coming and going
 #   make bench            libae against libev, libevent, libuv and bare epoll: see bench/README.md
@@ -36,8 +36,9 @@
 # and AR have their usual meaning; CFLAGS=-fPIC makes a libae.a that can be linked into a shared
 # object. make install rebuilds changed files: give it the same variables as make.
 #
-# PREFIX (/usr/local) is the directory to install into; LIBDIR, INCLUDEDIR and MANDIR are $(PREFIX)/lib, /include
-# and /share/man unless they are given. DESTDIR is put before each of them.
+# PREFIX (/usr/local) is the directory to install into. LIBDIR, INCLUDEDIR and MANDIR are
+# $(PREFIX)/lib, $(PREFIX)/include and $(PREFIX)/share/man unless they are given. DESTDIR is put
+# before each of them.
 
 # The macros in ae.h are the only place where the version is written.
 VERSION_OF = awk '/define AE_VERSION_/ { printf "%s%s", dot, $$3; dot = "." } END { print "" }'
@@ -66,7 +67,7 @@ EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/e
 SYSTEM_LIBS = `uname | sed -n 's/^SunOS$$/-lsocket -lnsl/p; s/^Haiku$$/-lnetwork/p'`
 HIREDIS = `pkg-config --cflags --libs hiredis 2>/dev/null || echo -lhiredis`
 
-# A "+" shares make's jobs with a script. Under make -n that line runs, too, so it ends here.
+# A "+" shares make's jobs with a script. Such a line also runs under make -n: then it ends here.
 DRY = tests/support/is_dry.sh
 
 # The order of the goals matters (make deps test); slow steps run in parallel further down.
@@ -92,7 +93,7 @@ build/ae.o: $(SOURCES) build/config
 build/anet.o: anet.c anet.h build/config
 	$(COMPILE) -c anet.c -o $@
 
-# The variables of the last build. When they change, this file changes, and everything is rebuilt.
+# This file has the variables of the last build. When they change, everything is rebuilt.
 build/config: ALWAYS
 	@case "$(BACKEND)" in "" | epoll | kqueue | evport | select) ;; *) echo "make: there is no" \
 	    "backend $(BACKEND): give epoll, kqueue, evport or select" >&2; exit 1 ;; esac
