@@ -126,7 +126,7 @@ static void *resizeArray(void *array, size_t count, size_t itemSize) {
 enum { BATCH_SIZE = 512, FIRST_SLOTS = 32, AE_BOTH = AE_READABLE | AE_WRITABLE };
 
 /* Functions on rare paths are not inlined, and functions that run for each event are. Otherwise
- * compilers spend half of the instructions of an event on saving registers for the rare paths. */
+ * compilers save registers for the rare paths in each event. */
 #ifdef __GNUC__
 #define NOINLINE __attribute__((noinline)) static
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline

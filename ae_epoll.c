@@ -179,8 +179,8 @@ ALWAYS_INLINE int waitAtMost(aeEventLoop *eventLoop, const struct timeval *timeo
     return epoll_wait(poller->fd, poller->events, BATCH_SIZE, milliseconds);
 }
 
-/* Translates the lowest five bits of an event: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP. A
- * table is fast, and this is done for each event. */
+/* A table translates the lowest five bits of an event: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR and
+ * EPOLLHUP. This is done for each event. */
 #define MEANING(e)                                               \
     (((EPOLLIN | EPOLLERR | EPOLLHUP) & (e) ? AE_READABLE : 0) | \
      ((EPOLLOUT | EPOLLERR | EPOLLHUP) & (e) ? AE_WRITABLE : 0))
