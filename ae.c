@@ -394,10 +394,7 @@ ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
 
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
-/* Servers set a timer for each connection and delete nearly all of them before they are due. With
- * many timers cache misses dominate the cost, so what is used together lies together.
- *
- * A timer has a leaf, which is a number from 1 on. Leaf n is number n % 64 of block n / 64: the
+/* A timer has a leaf, which is a number from 1 on. Leaf n is number n % 64 of block n / 64: the
  * block stores the timer's record and its deadline. Blocks are allocated in chunks of 16; only the
  * first chunk begins with one block and doubles, so that a few timers take little memory.
  *
@@ -410,7 +407,8 @@ ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
  *
  * The index finds the leaf of an id. It is a hash table with chaining. Each block holds 128 of the
  * buckets. It grows without moving all entries at once (linear hashing, Litwin 1980): a new block n
- * takes its share of the entries of block n - m, where m is the largest power of two up to n.
+ * takes its share of the entries of block n - m, where m is the largest power of two up to n. If
+ * all entries of block n - m have one hash and stay, which is usual in growth, none is read.
  *
  * `next` links a leaf into one list: of a bucket, of the free leaves, or of the timers that have
  * ended and wait for their finalizer. 0 ends a list.
@@ -422,11 +420,11 @@ ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
  * - A parent holds the earliest deadline of its eight children, and a leaf that has it.
  * - A leaf has a timeProc exactly while its timer waits or is running.
  *
- * Cost: creating or deleting a timer usually changes no parent. At worst, and whenever a timer
- * fires, it changes one node on each level: two levels for each factor of 64 in the number of
- * leaves. A lookup takes constant time on average. Creating a timer may add a block: that
- * distributes 64 to 128 index entries on average and allocates less than 64 KiB. Only the first
- * chunk and the directory (8 bytes for 1024 leaves) ever move. All memory is kept for the loop. */
+ * Cost: creating or deleting a timer usually changes one parent or none; at worst, and when a timer
+ * fires, one on each level: two levels for each factor of 64 in the number of leaves. A lookup
+ * takes constant time on average. A new block moves up to 128 index entries on average and
+ * allocates less than 64 KiB. Only the first chunk and the directory (8 bytes for 1024 leaves) ever
+ * move. */
 
 enum {
     GROUP = 8,                               /* siblings */
@@ -439,14 +437,16 @@ enum {
 };
 #define NEVER (UINT64_MAX - (GROUP - 1)) /* later than any deadline */
 #define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH)
+#define NO_HASH UINT32_MAX            /* for a block without index entries */
+#define MIXED_HASHES (UINT32_MAX - 1) /* for one that has had entries of several hashes */
 
 /* A deadline is a number of ticks, 4096 to a microsecond. Its lowest three bits are the node's
  * position among its siblings: so the earliest of eight deadlines also tells which one it is.
  *
- * The next nine bits count the passes that fire timers within a microsecond. What is armed gets a
- * deadline after the end of the latest pass, so a timer that arms itself with 0 ms fires in the
- * next pass. Nine bits suffice, since each pass reads the clock; else it is the next microsecond.
- */
+ * The next nine bits count the passes that fire timers within a microsecond. A new deadline is
+ * after the end of the latest pass, so a timer that is set again with 0 ms fires in the next pass.
+ * Nine bits suffice, because each pass reads the clock; after 512 passes it is the next
+ * microsecond. */
 typedef struct {
     uint64_t when;
     uint32_t leaf; /* whose deadline it is */
@@ -469,6 +469,7 @@ typedef struct {
 
 typedef struct {
     Tree tree;
+    uint32_t hash;             /* of all entries in the buckets, or NO_HASH, or MIXED_HASHES */
     uint32_t buckets[BUCKETS]; /* the first leaf in each, which may be of another block */
     Timer timers[WIDTH];
 } Block;
@@ -496,8 +497,6 @@ ALWAYS_INLINE Block *blockOf(const struct aeTimers *timers, uint32_t leaf) {
     return blockAt(timers, leaf / WIDTH);
 }
 
-/* The winner tree. */
-
 /* Returns a deadline with the position of node `place`. */
 ALWAYS_INLINE uint64_t inPlace(uint64_t when, uint32_t place) {
     return when - when % GROUP + place % GROUP;
@@ -522,39 +521,37 @@ ALWAYS_INLINE void decide(Node *nodes, uint32_t place) {
     parent->leaf = n[earliest % GROUP].leaf;
 }
 
-/* Recomputes the parents above a leaf that has changed, up to the first that stays the same. */
-NOINLINE void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf) {
-    uint32_t place = leaf % WIDTH, former = leaf; /* whose deadline node `place` held before */
-    for (;;) {
-        Node *nodes = tree->nodes;
+/* Corrects the parents of a leaf whose deadline has changed, up to the first that stays the same.
+ * An earlier deadline replaces later ones. A later one may have been the earliest of its siblings:
+ * then the earliest of these is searched again. */
+NOINLINE void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf, int isEarlier) {
+    for (uint32_t place = leaf % WIDTH; tree; tree = tree->parent) {
         for (; place != TOP; place = parentOf(place)) {
-            const Node *parent = &nodes[parentOf(place)], old = *parent;
-            if (old.leaf != former && nodes[place].when >= old.when) return;
-            decide(nodes, place);
-            if (parent->leaf == old.leaf && parent->when == old.when) return;
-            former = old.leaf;
+            Node *parent = &tree->nodes[parentOf(place)];
+            if (isEarlier) {
+                uint64_t when = inPlace(tree->nodes[place].when, parentOf(place));
+                if (when >= parent->when) return;
+                parent->when = when;
+                parent->leaf = leaf;
+            } else {
+                if (parent->leaf != leaf) return;
+                decide(tree->nodes, place);
+            }
         }
-        Node *copy = tree->parent ? &tree->parent->nodes[tree->place] : &timers->nearest;
-        copy->when = inPlace(nodes[TOP].when, tree->place);
-        copy->leaf = nodes[TOP].leaf;
-        if (!tree->parent) return;
         place = tree->place;
-        tree = tree->parent;
+        Node *copy = tree->parent ? &tree->parent->nodes[place] : &timers->nearest;
+        copy->when = inPlace(tree->nodes[TOP].when, place);
+        copy->leaf = tree->nodes[TOP].leaf;
     }
 }
 
-/* A parent changes only if its new child is earlier, or if it was this child's. */
 ALWAYS_INLINE void setDeadline(struct aeTimers *timers, Block *block, uint32_t leaf,
                                uint64_t when) {
     Node *node = &block->tree.nodes[leaf % WIDTH];
     const Node *parent = &block->tree.nodes[parentOf(leaf % WIDTH)];
     node->when = inPlace(when, leaf);
-    if (node->when < parent->when || parent->leaf == leaf) replay(timers, &block->tree, leaf);
-}
-
-/* Returns the nearest deadline in microseconds, NEVER if there is none. */
-ALWAYS_INLINE uint64_t nearestDeadline(const struct aeTimers *timers) {
-    return timers->nearest.when < NEVER ? timers->nearest.when / TICKS : NEVER;
+    int isEarlier = node->when < parent->when;
+    if (isEarlier || parent->leaf == leaf) replay(timers, &block->tree, leaf, isEarlier);
 }
 
 /* A positive delay is rounded up to a microsecond, so that no timer fires early. A delay of 0 or
@@ -569,20 +566,30 @@ ALWAYS_INLINE uint64_t deadlineIn(const struct aeTimers *timers, long long milli
     return now == timers->passEnd / TICKS ? timers->passEnd + PASS : now * TICKS;
 }
 
-/* The index. */
-
-/* 128 ids in a row, a run, have their buckets in one block. Successive runs differ in the low bits,
- * which spreads them evenly; the shifts spread those that are a power of two apart. */
-ALWAYS_INLINE uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
+/* A run, 128 ids in a row, has one hash, and its buckets are in one block. Successive runs differ
+ * in the low bits, which spreads them evenly; the shifts spread runs that are a power of two apart.
+ */
+ALWAYS_INLINE uint32_t hashOf(long long id) {
     uint32_t run = (uint32_t)((unsigned long long)id / BUCKETS);
-    uint32_t hash = run ^ (run >> 8) ^ (run >> 18);
+    return (run ^ (run >> 8) ^ (run >> 18)) & INT32_MAX;
+}
+
+ALWAYS_INLINE Block *homeOf(const struct aeTimers *timers, uint32_t hash) {
     uint32_t number = hash & timers->blockMask;
     number &= timers->blockMask >> (number >= timers->blocks); /* a block that is still to come */
-    return &blockAt(timers, number)->buckets[((uint32_t)id ^ hash) % BUCKETS];
+    return blockAt(timers, number);
+}
+
+ALWAYS_INLINE uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
+    uint32_t hash = hashOf(id);
+    return &homeOf(timers, hash)->buckets[((uint32_t)id ^ hash) % BUCKETS];
 }
 
 ALWAYS_INLINE void addToIndex(const struct aeTimers *timers, Block *block, uint32_t leaf) {
-    uint32_t *bucket = bucketOf(timers, block->timers[leaf % WIDTH].id);
+    long long id = block->timers[leaf % WIDTH].id;
+    uint32_t hash = hashOf(id), *bucket = bucketOf(timers, id);
+    Block *home = homeOf(timers, hash);
+    if (home->hash != hash) home->hash = home->hash == NO_HASH ? hash : MIXED_HASHES;
     block->tree.nodes[leaf % WIDTH].next = *bucket;
     *bucket = leaf;
 }
@@ -591,27 +598,26 @@ ALWAYS_INLINE void addToIndex(const struct aeTimers *timers, Block *block, uint3
 static void splitIndex(struct aeTimers *timers) {
     uint32_t number = timers->blocks - 1;
     if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;
-    uint32_t *buckets = blockAt(timers, number & (timers->blockMask >> 1))->buckets;
+    Block *old = blockAt(timers, number & (timers->blockMask >> 1));
+    if (old->hash != MIXED_HASHES && (old->hash & timers->blockMask) != number) return;
+    old->hash = NO_HASH;
     for (uint32_t i = 0; i < BUCKETS; i++) {
-        uint32_t leaf = buckets[i];
-        buckets[i] = 0;
-        while (leaf) {
+        uint32_t leaf = old->buckets[i], next;
+        old->buckets[i] = 0;
+        for (; leaf; leaf = next) {
             Block *block = blockOf(timers, leaf);
-            uint32_t next = block->tree.nodes[leaf % WIDTH].next;
+            next = block->tree.nodes[leaf % WIDTH].next;
             addToIndex(timers, block, leaf);
-            leaf = next;
         }
     }
 }
-
-/* Memory. */
 
 static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLeaf) {
     tree->parent = parent;
     tree->right = NULL;
     tree->place = place;
-    for (uint32_t n = 0; n < WIDTH; n++)
-        tree->nodes[n] = (Node){inPlace(NEVER, n), firstLeaf + n, 0};
+    for (uint32_t n = 0, leaf = firstLeaf; n < WIDTH; n++, leaf++)
+        tree->nodes[n] = (Node){inPlace(NEVER, n), leaf, n + 1 < WIDTH ? leaf + 1 : 0};
     for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
 }
 
@@ -636,8 +642,7 @@ static Tree *parentBeside(Tree *left) { /* NOLINT(misc-no-recursion): at most 4 
     return tree;
 }
 
-/* Makes room for one more block. The first chunk doubles when it is full, any other is allocated
- * whole. */
+/* Makes room for a block. The first chunk doubles when it is full, others are allocated whole. */
 static int growChunks(struct aeTimers *timers) {
     uint32_t chunk = timers->blocks / CHUNK, used = timers->blocks % CHUNK;
     if (used == 0) {
@@ -645,13 +650,13 @@ static int growChunks(struct aeTimers *timers) {
         if (!directory) return AE_ERR;
         timers->directory = directory;
         directory[chunk] = NULL;
+    } else if (chunk || (used & (used - 1))) {
+        return AE_OK;
     }
-    if (used == 0 || (chunk == 0 && (used & (used - 1)) == 0)) {
-        size_t room = chunk ? CHUNK : used ? used * 2 : 1;
-        Block *blocks = resizeArray(timers->directory[chunk], room, sizeof(Block));
-        if (!blocks) return AE_ERR;
-        timers->directory[chunk] = blocks;
-    }
+    size_t room = chunk ? CHUNK : used ? used * 2 : 1;
+    Block *blocks = resizeArray(timers->directory[chunk], room, sizeof(Block));
+    if (!blocks) return AE_ERR;
+    timers->directory[chunk] = blocks;
     return AE_OK;
 }
 
@@ -668,9 +673,8 @@ NOINLINE int addBlock(struct aeTimers *timers) {
     Block *block = blockAt(timers, number);
     memset(block, 0, sizeof(*block));
     initTree(&block->tree, parent, number % WIDTH, number * WIDTH);
-    for (uint32_t n = 0; n + 1 < WIDTH; n++)
-        block->tree.nodes[n].next = block->tree.nodes[n + 1].leaf;
     timers->free = number ? number * WIDTH : 1;
+    block->hash = NO_HASH;
     timers->blocks++;
     splitIndex(timers);
     return AE_OK;
@@ -700,8 +704,6 @@ static struct aeTimers *newTimers(void) {
     timers->head.id = AE_DELETED_EVENT_ID;
     return timers;
 }
-
-/* The life of a timer. */
 
 long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTimeProc *proc,
                             void *clientData, aeEventFinalizerProc *finalizerProc) {
@@ -783,7 +785,6 @@ static void fireNearest(aeEventLoop *eventLoop) {
     setDeadline(timers, block, leaf, NEVER);
     uint32_t following = timers->nearest.leaf;
     PREFETCH(&blockOf(timers, following)->timers[following % WIDTH]);
-    PREFETCH(&blockOf(timers, following)->tree.nodes[following % WIDTH]);
 
     int again = timer.timeProc(eventLoop, timer.id, timer.clientData);
     block = blockOf(timers, leaf);
@@ -851,8 +852,8 @@ ALWAYS_INLINE struct timeval *chooseTimeout(aeEventLoop *eventLoop, int dontWait
                                             struct timeval *timeout) {
     uint64_t wait = 0;
     if (!dontWait) {
-        uint64_t deadline = nearestDeadline(eventLoop->timers);
-        if (deadline == NEVER) return NULL;
+        uint64_t deadline = eventLoop->timers->nearest.when / TICKS;
+        if (deadline == NEVER / TICKS) return NULL;
         uint64_t now = monotonicNow(0);
         if (deadline > now) wait = deadline - now;
         if (wait > longestWait) wait = longestWait;

@@ -113,10 +113,13 @@ static const char *checkIndex(const struct aeTimers *timers, uint8_t *found) {
     HOLDS(timers->blocks <= timers->blockMask + 1);
     HOLDS(!timers->blocks || timers->blocks > (timers->blockMask + 1) / 2);
     for (uint32_t i = 0; i < timers->blocks * BUCKETS; i++) {
-        const uint32_t *bucket = &blockAt(timers, i / BUCKETS)->buckets[i % BUCKETS];
+        const Block *block = blockAt(timers, i / BUCKETS);
+        const uint32_t *bucket = &block->buckets[i % BUCKETS];
         for (uint32_t leaf = *bucket; leaf; leaf = nodeOf(timers, leaf)->next) {
             FIND(leaf, IN_INDEX);
-            HOLDS(bucketOf(timers, blockOf(timers, leaf)->timers[leaf % WIDTH].id) == bucket);
+            long long id = blockOf(timers, leaf)->timers[leaf % WIDTH].id;
+            HOLDS(bucketOf(timers, id) == bucket);
+            HOLDS(block->hash == MIXED_HASHES || block->hash == hashOf(id));
         }
     }
     return NULL;

@@ -79,31 +79,37 @@ timers 's/parent->leaf = n\[earliest % GROUP\]\.leaf/parent->leaf = n[0].leaf/' 
     'a parent names another leaf than that of its deadline'
 timers 's/parent->when = inPlace\(earliest, parentOf\(place\)\)/parent->when = earliest/' \
     'a parent keeps the place of its earliest child'
-timers 's/if \(old\.leaf != former && nodes\[place\]\.when >= old\.when\) return;/if (nodes[place].when >= old.when) return;/' \
-    'a replay ends where the winner got later'
-timers 's/if \(parent->leaf == old\.leaf && parent->when == old\.when\) return;/if (parent->when == old.when) return;/' \
-    'a replay ends where another leaf has won with the same deadline'
-timers 's/if \(parent->leaf == old\.leaf && parent->when == old\.when\) return;/if (parent->leaf == old.leaf) return;/' \
-    'a replay ends where the same leaf has won with another deadline'
-timers 's/former = old\.leaf;//' \
-    'a replay remembers only which leaf it began with'
-timers 's/copy->when = inPlace\(nodes\[TOP\]\.when, tree->place\);//' \
+timers 's/if \(when >= parent->when\) return;/if (when > parent->when) return;/' \
+    'an earlier deadline also replaces an equal one of another leaf'
+timers 's/uint64_t when = inPlace\(tree->nodes\[place\]\.when, parentOf\(place\)\);/uint64_t when = tree->nodes[place].when;/' \
+    'an earlier deadline goes up with the place of the child'
+timers 's/parent->when = when;\s*parent->leaf = leaf;/parent->when = when;/' \
+    'an earlier deadline goes up without its leaf'
+timers 's/parent->when = when;\s*parent->leaf = leaf;/parent->leaf = leaf;/' \
+    'an earlier leaf goes up without its deadline'
+timers 's/if \(parent->leaf != leaf\) return;\s*decide/return; decide/' \
+    'a later deadline changes no parent'
+timers 's/if \(parent->leaf != leaf\) return;\s*decide\(tree->nodes, place\);/if (parent->leaf != leaf || place >= WIDTH) return; decide(tree->nodes, place);/' \
+    'a later deadline changes only the first parent'
+timers 's/copy->when = inPlace\(tree->nodes\[TOP\]\.when, place\);//' \
     'a copy of a top has an old deadline'
-timers 's/copy->leaf = nodes\[TOP\]\.leaf;//' \
+timers 's/copy->leaf = tree->nodes\[TOP\]\.leaf;//' \
     'a copy of a top has an old leaf'
-timers 's/copy->when = inPlace\(nodes\[TOP\]\.when, tree->place\);/copy->when = nodes[TOP].when;/' \
+timers 's/copy->when = inPlace\(tree->nodes\[TOP\]\.when, place\);/copy->when = tree->nodes[TOP].when;/' \
     'a copy of a top has no place'
 timers 's/(Node \*copy = )tree->parent \? .*? : (&timers->nearest;)/$1$2/' \
     'each tree tells the loop what its top is, and no parent'
-timers 's/place = tree->place;(\s*tree = tree->parent;)/place = 0;$1/' \
+timers 's/place = tree->place;(\s*Node \*copy)/place = 0;$1/' \
     'the first copy above is replayed in place of the right one'
-timers 's/ \|\| parent->leaf == leaf\) replay/) replay/' \
+timers 's/isEarlier \|\| parent->leaf == leaf/isEarlier/' \
     'the winner can get later, or be deleted, unnoticed'
-timers 's/if \(node->when < parent->when \|\| parent->leaf == leaf\) replay/if (parent->leaf == leaf) replay/' \
+timers 's/isEarlier \|\| parent->leaf == leaf/parent->leaf == leaf/' \
     'a timer that is the nearest of its siblings is not noticed'
+timers 's/leaf, isEarlier\);/leaf, 1);/' \
+    'a later deadline is treated as an earlier one'
 timers 's/node->when = inPlace\(when, leaf\);/node->when = when;/' \
     'a deadline has no place'
-timers 's/return timers->nearest\.when < NEVER \? (timers->nearest\.when \/ TICKS) : NEVER;/return $1;/' \
+timers 's/if \(deadline == NEVER \/ TICKS\) return NULL;//' \
     'without a timer the wait has a limit'
 
 # Deadlines and passes
@@ -141,9 +147,17 @@ timers 's/if \(number > timers->blockMask\) (timers->blockMask = )/if (number >=
     'the index doubles one block early'
 timers 's/number & \(timers->blockMask >> 1\)\)/0)/' \
     'each new block is split off from the first one'
-timers 's/buckets\[i\] = 0;//' \
+timers 's/old->hash != MIXED_HASHES && //' \
+    'a split moves nothing from a block whose entries have several hashes'
+timers 's/\(old->hash & timers->blockMask\) != number\) return;/1) return;/' \
+    'a split moves nothing from a block whose entries have one hash'
+timers 's/home->hash == NO_HASH \? hash : MIXED_HASHES/hash/' \
+    'a block knows only the hash of its newest entry'
+timers 's/if \(home->hash != hash\) home->hash = /if (home->hash == NO_HASH) home->hash = /' \
+    'a block knows only the hash of its oldest entry'
+timers 's/old->buckets\[i\] = 0;//' \
     'a split leaves the entries where they were too'
-timers 's/leaf = next;/leaf = 0;/' \
+timers 's/leaf; leaf = next\)/leaf; leaf = 0)/' \
     'a split moves the first entry of each bucket and loses the others'
 timers 's/timers->blocks\+\+;\s*splitIndex\(timers\);/timers->blocks++; if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;/' \
     'no entries move to a new block'
@@ -163,7 +177,7 @@ timers 's/timers->free = block->tree\.nodes\[leaf % WIDTH\]\.next;//' \
     'a leaf is given out twice'
 timers 's/timers->free = number \? number \* WIDTH : 1;/timers->free = number * WIDTH;/' \
     'leaf 0 is given out, which ends each list'
-timers 's/n \+ 1 < WIDTH; n\+\+\)/n + 2 < WIDTH; n++)/' \
+timers 's/n \+ 1 < WIDTH \? leaf/n + 2 < WIDTH ? leaf/' \
     'the last leaf of a block is in no list'
 timers 's/blockOf\(timers, leaf\)->tree\.nodes\[leaf % WIDTH\]\.next = timers->free;//' \
     'the free list ends with the leaf that was freed last, or leads elsewhere'
