@@ -664,10 +664,10 @@ static void closeUndeleted(const Operation *operation) {
     }
 }
 
-/* Moves a file to another number. */
+/* Moves a file to another number, unless a copy of it is known by its present one. */
 static void renumber(const Operation *operation) {
     int from = likelyFd(operation->a), to = namedFd(operation->b % NAMED_FDS);
-    if (!isOpen(from) || isOpen(to) || fcntl(to, F_GETFD) != -1) return;
+    if (!isOpen(from) || copies[from] || isOpen(to) || fcntl(to, F_GETFD) != -1) return;
     FileKind kind = files[from];
     trace("dup2(%d, %d);", from, to);
     if (dup2(from, to) == -1) return;

@@ -79,8 +79,6 @@ timers 's/parent->leaf = n\[earliest % GROUP\]\.leaf/parent->leaf = n[0].leaf/' 
     'a parent names another leaf than that of its deadline'
 timers 's/parent->when = inPlace\(earliest, parentOf\(place\)\)/parent->when = earliest/' \
     'a parent keeps the place of its earliest child'
-timers 's/if \(when >= parent->when\) return;/if (when > parent->when) return;/' \
-    'an earlier deadline also replaces an equal one of another leaf'
 timers 's/uint64_t when = inPlace\(tree->nodes\[place\]\.when, parentOf\(place\)\);/uint64_t when = tree->nodes[place].when;/' \
     'an earlier deadline goes up with the place of the child'
 timers 's/parent->when = when;\s*parent->leaf = leaf;/parent->when = when;/' \
