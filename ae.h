@@ -162,18 +162,19 @@ void aeStop(aeEventLoop *eventLoop);
  * sets it for both handlers.
  *
  * Events are level-triggered: input that a handler does not read is reported again. An fd that
- * hangs up or has an error is reported as both readable and writable; but select does not report
- * the hang-up of an fd that is registered for AE_WRITABLE only. When the peer only shuts down its
- * sending side (SHUT_WR), the fd becomes readable, at the end of input, but not writable for this
- * reason. An fd that a handler deletes and registers again is served in the same iteration or the
- * next one, if it is ready.
+ * hangs up or has an error is reported as both readable and writable; but select need not report
+ * the hang-up of an fd that is registered for AE_WRITABLE only, and NetBSD's and FreeBSD's kqueue
+ * are less exact: see ae(3). When the peer only shuts down its sending side (SHUT_WR), the fd
+ * becomes readable, at the end of input, but not writable for this reason. An fd that a handler
+ * deletes and registers again is served in the same iteration or the next one, if it is ready.
  *
  * Returns AE_OK. Returns AE_ERR, with nothing changed, with errno EBADF (fd is negative or not
  * open), ERANGE (fd >= setsize; under select also fd >= FD_SETSIZE), EINVAL (proc is NULL, or mask
  * has neither AE_READABLE nor AE_WRITABLE and fd is not registered), ECANCELED (aeDeleteEventLoop
  * has begun), ENOMEM, or the error of the kernel: under epoll EPERM for a regular file, a
  * directory, /dev/null or /dev/zero, and ENOSPC (see epoll_ctl(2)); under kqueue EPIPE (NetBSD:
- * EBADF) for AE_WRITABLE on a pipe without a reader. */
+ * EBADF) for AE_WRITABLE on a pipe without a reader, which newer OpenBSD accepts, and on most
+ * systems EINVAL or ENODEV for some devices. */
 int aeCreateFileEvent(aeEventLoop *eventLoop, int fd, int mask, aeFileProc *proc, void *clientData);
 
 /* Removes the bits of `mask` from the registered bits of fd; AE_WRITABLE also removes AE_BARRIER.
@@ -222,9 +223,10 @@ int aeProcessEvents(aeEventLoop *eventLoop, int flags);
 
 /* Waits up to `milliseconds` (negative: without limit) for one fd, without a loop, by poll(2).
  * Returns those bits of `mask` (AE_READABLE, AE_WRITABLE) for which the fd is ready. A hang-up or
- * an error is returned as AE_WRITABLE, even if `mask` lacks it (on NetBSD poll reports no hang-up
- * if `mask` has AE_READABLE). Returns 0 after a timeout. On failure it returns -1, with errno
- * EBADF, EINTR, EINVAL or ENOMEM. */
+ * an error is returned as AE_WRITABLE, even if `mask` lacks it. If `mask` has AE_READABLE, poll
+ * reports no hang-up on NetBSD, and on macOS also the end of input as one; on macOS it refuses
+ * devices (EBADF). Returns 0 after a timeout. On failure it returns -1, with errno EBADF, EINTR,
+ * EINVAL or ENOMEM. */
 int aeWait(int fd, int mask, long long milliseconds);
 
 /* Runs iterations, with both hooks, until aeStop is called. A call of aeStop before aeMain has no

@@ -106,10 +106,12 @@ static void aeApiDelEvent(aeEventLoop *eventLoop, int fd, int mask) {
 
 /* Returns whether an event with EV_EOF or EV_ERROR is a hang-up or an error of the fd. On
  * EVFILT_READ, EV_EOF may only mean that the peer has shut down its sending side: poll(2) decides.
- */
+ * It is not asked for POLLIN, because macOS would report POLLHUP for that end of input, too. It
+ * refuses devices on macOS (POLLNVAL), whose end is a hang-up. */
 static int isHangUp(const struct kevent *event) {
     if (event->flags & EV_ERROR || event->fflags || event->filter == EVFILT_WRITE) return 1;
-    return pollNow((int)event->ident, AE_READABLE) == AE_BOTH;
+    struct pollfd request = {(int)event->ident, POLLOUT, 0};
+    return poll(&request, 1, 0) == 1 && request.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
 /* Returns the bits that an event means for an fd with the registered bits `registered`. A hang-up

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/event.h>
 #include <sys/resource.h>
@@ -98,7 +99,32 @@ TEST(end_of_file_on_one_filter_is_reported_as_both) {
     add(pipe.out, AE_READABLE, onEither, "A");
     shut(pipe.in);
     assert_int_equal(look(), 1);
-    assertJournal("A:rw");
+    assertJournal(systemIs("netbsd") ? "A:r" : "A:rw"); /* its poll(2) does not tell them apart */
+}
+
+/* poll(2) refuses it on macOS. */
+TEST(a_terminal_that_hangs_up_is_reported_to_the_reader_as_both) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    int terminal = open(ptsname(master), O_RDONLY | O_NOCTTY);
+    add(terminal, AE_READABLE, onEither, "A");
+    assert_int_equal(look(), 0);
+    close(master);
+    assert_int_equal(look(), 1);
+    assertJournal(systemIs("netbsd") ? "A:r" : "A:rw");
+    close(terminal);
+}
+
+/* Only one filter, on some systems. */
+TEST(a_device_that_the_kernel_refuses_is_not_registered) {
+    int device = open("/dev/null", O_RDWR), error = kqueueEmulationRefusal(device, EVFILT_WRITE);
+    int result = aeCreateFileEvent(loop, device, BOTH, countFile, &(int){0});
+    assert_int_equal(result, error ? AE_ERR : AE_OK);
+    if (error) assert_int_equal(errno, error);
+    assert_int_equal(aeGetFileEvents(loop, device), error ? AE_NONE : BOTH);
+    assertArmed(device, !error, !error);
+    close(device);
 }
 
 /* A socket that is readable and writable, with a filter for `mask`. */
@@ -339,6 +365,8 @@ int main(void) {
         WITH_KQUEUE(events_of_an_fd_are_combined_in_any_order),
         WITH_KQUEUE(events_split_between_two_batches_are_served_once_each),
         WITH_KQUEUE(end_of_file_on_one_filter_is_reported_as_both),
+        WITH_KQUEUE(a_terminal_that_hangs_up_is_reported_to_the_reader_as_both),
+        WITH_KQUEUE(a_device_that_the_kernel_refuses_is_not_registered),
         WITH_KQUEUE(the_end_of_input_alone_is_not_reported_to_the_reader_as_both),
         WITH_KQUEUE(the_end_of_input_with_an_error_is_reported_to_the_reader_as_both),
         WITH_KQUEUE(an_error_of_the_filter_is_reported_to_the_reader_as_both),

@@ -1,5 +1,6 @@
 /* Tests tests/support/kqueue, on which the kqueue backend is tested. Each test has a queue and the
- * two ends of a pipe and of a socket pair. Also built with -DKQUEUE_EMULATION_NETBSD.
+ * two ends of a pipe and of a socket pair. Also built with -DKQUEUE_EMULATION_NETBSD, and run for
+ * each system (EMULATED_SYSTEM).
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */
@@ -112,6 +113,15 @@ static long long nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Returns the number of the system that is emulated. */
+static enum { FREEBSD, DRAGONFLY, NETBSD, OPENBSD, OPENBSD5, MACOS, SYSTEMS } thisSystem(void) {
+    static const char *const names[SYSTEMS] = {"freebsd", "dragonfly", "netbsd",
+                                               "openbsd", "openbsd5",  "macos"};
+    int i = 0;
+    while (strcmp(names[i], kqueueEmulationSystem()) != 0) i++;
+    return i;
 }
 
 /// The queue's fd ///
@@ -309,6 +319,7 @@ static void receipts_answer_each_change_and_drain_nothing(void **state) {
     assert_true(list[1].flags & EV_ERROR);
     assert_int_equal(list[1].ident, there);
     assert_int_equal(list[1].data, ENOENT);
+    assert_int_equal((list[1].flags & EV_DELETE) != 0, thisSystem() == MACOS);
 }
 
 static void a_receipt_without_room_leaves_the_later_changes_unmade(void **state) {
@@ -571,28 +582,20 @@ static void a_pipe_without_writer_is_EOF_for_its_reader(void **state) {
     assert_int_equal(got[0].data, 0);
 }
 
-#ifdef KQUEUE_EMULATION_NETBSD
-static void the_writer_of_a_full_pipe_does_not_hear_that_its_reader_goes(void **state) {
-    (void)state;
-    fillUp(writeEnd);
-    add(writeEnd, EVFILT_WRITE);
-    close(readEnd);
-    assert_int_equal(poll64(), 0);
-}
-#else
-static void a_pipe_without_reader_is_EOF_for_its_writer(void **state) {
+static void a_full_pipe_without_reader_is_EOF_for_its_writer_unless_it_is_NetBSDs(void **state) {
     (void)state;
     fillUp(writeEnd);
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(poll64(), 0);
     close(readEnd);
-    assert_int_equal(poll64(), 1);
+    assert_int_equal(poll64(), thisSystem() != NETBSD);
+    if (thisSystem() == NETBSD) return;
     assertEvent(&got[0], writeEnd, EVFILT_WRITE);
     assert_true(got[0].flags & EV_EOF);
 }
-#endif
 
-static void a_pipe_without_reader_is_refused_for_writing_unless_it_is_watched(void **state) {
+static void a_pipe_without_reader_may_be_refused_for_writing_unless_it_is_watched(void **state) {
+    static const int errors[SYSTEMS] = {EPIPE, EPIPE, EBADF, 0, EPIPE, 0};
     (void)state;
     struct kevent change;
     add(writeEnd, EVFILT_WRITE);
@@ -601,13 +604,113 @@ static void a_pipe_without_reader_is_refused_for_writing_unless_it_is_watched(vo
     EV_SET(&change, (uintptr_t)writeEnd, EVFILT_WRITE, EV_DELETE, 0, 0, 0);
     assert_int_equal(kevent(kq, &change, 1, NULL, 0, NULL), 0);
     EV_SET(&change, (uintptr_t)writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, 0);
-    assert_int_equal(kevent(kq, &change, 1, NULL, 0, NULL), -1);
-#ifdef KQUEUE_EMULATION_NETBSD
-    assert_int_equal(errno, EBADF);
-#else
-    assert_int_equal(errno, EPIPE);
-#endif
+    errno = 0;
+    kevent(kq, &change, 1, NULL, 0, NULL);
+    assert_int_equal(errno, errors[thisSystem()]);
+    assert_int_equal(poll64(), errno == 0);
 }
+
+static void the_wrong_end_of_a_pipe_is_silent_on_FreeBSD(void **state) {
+    (void)state;
+    add(writeEnd, EVFILT_READ);
+    assert_int_equal(poll64(), 0);
+    close(readEnd);
+    assert_int_equal(poll64(), thisSystem() != FREEBSD);
+    if (thisSystem() != FREEBSD) assert_true(got[0].flags & EV_EOF);
+}
+
+static void each_system_refuses_other_files(void **state) {
+    static const int fileWritten[SYSTEMS] = {0, 0, EINVAL, EINVAL, EINVAL, 0};
+    static const int deviceRead[SYSTEMS] = {ENODEV, 0, 0, 0, 0, EINVAL};
+    static const int deviceWritten[SYSTEMS] = {ENODEV, 0, 0, EINVAL, EINVAL, EINVAL};
+    (void)state;
+    FILE *file = tmpfile();
+    int device = open("/dev/null", O_RDWR), terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_int_equal(change(fileno(file), EVFILT_READ, EV_ADD), 0);
+    assert_int_equal(change(fileno(file), EVFILT_WRITE, EV_ADD), fileWritten[thisSystem()]);
+    assert_int_equal(change(device, EVFILT_READ, EV_ADD), deviceRead[thisSystem()]);
+    assert_int_equal(change(device, EVFILT_WRITE, EV_ADD), deviceWritten[thisSystem()]);
+    assert_int_equal(change(terminal, EVFILT_READ, EV_ADD), 0);
+    assert_int_equal(change(terminal, EVFILT_WRITE, EV_ADD), 0);
+    fclose(file);
+    close(device);
+    close(terminal);
+}
+
+static void DragonFly_tells_how_much_of_a_socket_has_ended(void **state) {
+    enum { NODATA = 0x1000, HUP = 0x0800 };
+    static const struct {
+        int flags;
+        const char *input;
+    } expected[] = {{0, "x"}, {NODATA, ""}, {NODATA | HUP, ""}};
+    (void)state;
+    add(here, EVFILT_READ);
+    put(there, "x");
+    shutdown(there, SHUT_WR);
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) drain(here, 1);
+        if (i == 2) close(there);
+        assert_int_equal(poll64(), 1);
+        assert_int_equal(got[0].flags & ~EV_EOF, thisSystem() == DRAGONFLY ? expected[i].flags : 0);
+    }
+}
+
+/// poll(2) ///
+
+/* What poll(2) of each system reports, if POLLIN, POLLOUT or both are requested. */
+static void assertPoll(int fd, int in, int out, int both) {
+    const short events[3] = {POLLIN, POLLOUT, POLLIN | POLLOUT};
+    const int expected[3] = {in, out, both};
+    for (int i = 0; i < 3; i++) {
+        struct pollfd request = {fd, events[i], 0};
+        assert_int_equal(kqueueEmulationPoll(&request, 1, 0), expected[i] != 0);
+        assert_int_equal(request.revents, expected[i]);
+        assert_int_equal(request.events, events[i]);
+    }
+}
+
+static void poll_reports_a_half_close_as_each_system_does(void **state) {
+    (void)state;
+    shutdown(there, SHUT_WR);
+    if (thisSystem() == MACOS)
+        assertPoll(here, POLLIN | POLLHUP, POLLOUT, POLLIN | POLLHUP);
+    else
+        assertPoll(here, POLLIN, POLLOUT, POLLIN | POLLOUT);
+}
+
+static void poll_reports_a_hang_up_as_each_system_does(void **state) {
+    const int all = POLLIN | POLLOUT | POLLHUP;
+    (void)state;
+    close(there);
+    if (thisSystem() == NETBSD)
+        assertPoll(here, POLLIN, POLLOUT, POLLIN | POLLOUT);
+    else if (thisSystem() == MACOS)
+        assertPoll(here, POLLIN | POLLHUP, POLLHUP, POLLIN | POLLHUP);
+    else
+        assertPoll(here, POLLIN | POLLHUP, POLLOUT | POLLHUP, all);
+}
+
+static void poll_reports_devices_as_each_system_does(void **state) {
+    int device = open("/dev/null", O_RDWR);
+    (void)state;
+    if (thisSystem() == MACOS)
+        assertPoll(device, POLLNVAL, POLLNVAL, POLLNVAL);
+    else
+        assertPoll(device, POLLIN, POLLOUT, POLLIN | POLLOUT);
+    close(device);
+}
+
+static void poll_waits_if_the_system_would_not_report_what_Linux_does(void **state) {
+    const bool reported = thisSystem() != NETBSD && thisSystem() != MACOS;
+    struct pollfd request = {here, 0, 0};
+    (void)state;
+    close(there);
+    long long began = nanoseconds();
+    assert_int_equal(kqueueEmulationPoll(&request, 1, 20), reported);
+    assert_true(reported || nanoseconds() - began >= 20 * 1000000LL);
+}
+
+/// More of events ///
 
 static void a_peer_that_shuts_down_is_EOF_for_reading_only(void **state) {
     (void)state;
@@ -708,8 +811,7 @@ static void a_regular_file_is_readable_before_its_end_and_always_writable(void *
     lseek(fd, 2, SEEK_SET);
     assert_int_equal(poll64(), 1);
     assert_int_equal(got[0].data, 4);
-    add(fd, EVFILT_WRITE);
-    assert_int_equal(poll64(), 2);
+    assert_int_equal(poll64(), change(fd, EVFILT_WRITE, EV_ADD) == 0 ? 2 : 1);
     close(fd);
 }
 
@@ -852,11 +954,13 @@ static void an_invalid_timeout_is_EINVAL_after_the_changes(void **state) {
     }
 }
 
-static void a_huge_timeout_waits_for_an_event(void **state) {
+static void a_huge_timeout_waits_for_an_event_or_is_refused(void **state) {
     (void)state;
     struct timespec timeout = {(time_t)(sizeof(time_t) == 4 ? INT32_MAX : INT64_MAX), 999999999};
     add(writeEnd, EVFILT_WRITE);
-    assert_int_equal(kevent(kq, NULL, 0, got, 64, &timeout), 1);
+    bool refused = thisSystem() == MACOS || thisSystem() == OPENBSD5;
+    assert_int_equal(kevent(kq, NULL, 0, got, 64, &timeout), refused ? -1 : 1);
+    if (refused) assert_int_equal(errno, EINVAL);
 }
 
 static void doNothing(int signal) {
@@ -1029,12 +1133,15 @@ int main(void) {
         TEST(EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file),
         TEST(EV_CLEAR_after_being_disabled_reports_what_holds),
         TEST(a_pipe_without_writer_is_EOF_for_its_reader),
-#ifdef KQUEUE_EMULATION_NETBSD
-        TEST(the_writer_of_a_full_pipe_does_not_hear_that_its_reader_goes),
-#else
-        TEST(a_pipe_without_reader_is_EOF_for_its_writer),
-#endif
-        TEST(a_pipe_without_reader_is_refused_for_writing_unless_it_is_watched),
+        TEST(a_full_pipe_without_reader_is_EOF_for_its_writer_unless_it_is_NetBSDs),
+        TEST(a_pipe_without_reader_may_be_refused_for_writing_unless_it_is_watched),
+        TEST(the_wrong_end_of_a_pipe_is_silent_on_FreeBSD),
+        TEST(each_system_refuses_other_files),
+        TEST(DragonFly_tells_how_much_of_a_socket_has_ended),
+        TEST(poll_reports_a_half_close_as_each_system_does),
+        TEST(poll_reports_a_hang_up_as_each_system_does),
+        TEST(poll_reports_devices_as_each_system_does),
+        TEST(poll_waits_if_the_system_would_not_report_what_Linux_does),
         TEST(a_peer_that_shuts_down_is_EOF_for_reading_only),
         TEST(a_listening_socket_is_readable_when_someone_connects),
         TEST(fflags_hold_the_socket_error_which_getsockopt_still_finds),
@@ -1049,7 +1156,7 @@ int main(void) {
         TEST(a_timeout_is_never_cut_short),
         TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds),
         TEST(an_invalid_timeout_is_EINVAL_after_the_changes),
-        TEST(a_huge_timeout_waits_for_an_event),
+        TEST(a_huge_timeout_waits_for_an_event_or_is_refused),
         TEST(a_signal_ends_a_wait_with_EINTR_after_the_changes),
         TEST(a_file_at_its_end_lets_kevent_sleep),
         TEST(a_wait_in_one_thread_does_not_hold_up_another),

@@ -943,15 +943,8 @@ TEST(aeWait_does_not_report_bits_that_are_not_in_the_mask) {
     assert_int_equal(aeWait(socket, AE_NONE, 0), 0);
 }
 
-static bool pollTellsHangUps(void) {
-    Pipe dead = newPipe();
-    shut(dead.in);
-    struct pollfd set = {.fd = dead.out, .events = POLLIN};
-    return poll(&set, 1, 0) == 1 && set.revents & POLLHUP;
-}
-
 TEST(aeWait_counts_hang_up_as_writable) {
-    if (!pollTellsHangUps()) SKIP("here poll does not tell of a hang-up beside input");
+    if (systemIs("netbsd")) SKIP("NetBSD's poll does not report a hang-up beside input");
     Pipe dead = newPipe();
     shut(dead.in);
     assert_int_equal(aeWait(dead.out, AE_READABLE, 1000) & AE_WRITABLE, AE_WRITABLE);
@@ -973,7 +966,7 @@ TEST(aeWait_counts_an_error_as_writable) {
 }
 
 TEST(aeWait_counts_an_error_as_writable_though_asked_to_read) {
-    if (!pollTellsHangUps()) SKIP("here poll does not tell of a hang-up beside input");
+    if (systemIs("netbsd")) SKIP("NetBSD's poll does not report a hang-up beside input");
     Pipe dead = newPipe();
     fill(dead.in);
     shut(dead.out);

@@ -164,8 +164,7 @@ void modelCreatedFile(int fd, int mask, int proc, const void *data, int injected
     mayFail(fd >= 0 && !isOpen(fd) && (mask & BOTH || !file), EBADF);
     mayFail(isRegularFile(fd) && mask & BOTH && model.traits.refusesRegularFiles, EPERM);
     bool writes = mask & AE_WRITABLE && !(file && file->mask & AE_WRITABLE && !file->orphan);
-    mayFail(writes && model.traits.refusesReaderlessPipes && isPipeWithoutReader(fd),
-            model.traits.refusesReaderlessPipes);
+    if (writes && isOpen(fd)) mayFail(refusalToWrite(fd), refusalToWrite(fd));
     mayFail(injected, injected);
     if (mustFail("aeCreateFileEvent", result == AE_ERR, error)) return;
     expect(result == AE_OK, "aeCreateFileEvent returns %d", result);

@@ -27,7 +27,9 @@ uint64_t clockRoundedUp(void);
 
 bool isOpen(int fd);
 bool isRegularFile(int fd);
-bool isPipeWithoutReader(int fd); /* its end for writing */
+
+/* Returns the errno with which the kernel refuses to watch fd for writing, or 0. */
+int refusalToWrite(int fd);
 
 /* Returns what this backend must now report for an fd that is registered for `mask`; AE_NONE if
  * nothing. */
@@ -42,13 +44,12 @@ int readinessOutlived(int fd, int mask);
 
 /* The differences between backends that the contract allows. */
 typedef struct {
-    bool forgetsClosedFds;    /* the kernel does, so that they have no events */
-    bool dropsClosedFds;      /* the backend does, when a wait fails because of them; then it waits
-                                 once more */
-    bool refusesRegularFiles; /* EPERM */
-    int refusesReaderlessPipes; /* to watch them for writing; the errno, or 0 */
-    int largestSetsize;         /* for aeResizeSetSize, and for an fd */
-    uint64_t waitsInMultiples;  /* of this many microseconds */
+    bool forgetsClosedFds;     /* the kernel does, so that they have no events */
+    bool dropsClosedFds;       /* the backend does, when a wait fails because of them; then it waits
+                                  once more */
+    bool refusesRegularFiles;  /* EPERM */
+    int largestSetsize;        /* for aeResizeSetSize, and for an fd */
+    uint64_t waitsInMultiples; /* of this many microseconds */
 } Traits;
 
 /// Calls that return without a callback ///////////////////////////////////////////////////////////

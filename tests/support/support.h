@@ -68,12 +68,9 @@ bool backendIs(const char *name);
  * end of input, as on NetBSD. */
 void hideHangUps(void);
 
-/* NetBSD's kernel, or the emulation of it. */
-#if defined(__NetBSD__) || defined(KQUEUE_EMULATION_NETBSD)
-#define ON_NETBSD true
-#else
-#define ON_NETBSD false
-#endif
+/* Whether the kernel is that of this system, or emulated with its habits: "freebsd", "netbsd",
+ * "openbsd" or "macos". */
+bool systemIs(const char *name);
 
 int openFds(void);
 int liveBlocks(void);

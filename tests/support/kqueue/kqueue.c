@@ -1,4 +1,4 @@
-/* An emulation of FreeBSD's kqueue(2) on Linux, for file descriptors only.
+/* An emulation of kqueue(2) on Linux, for file descriptors only, with the habits of each system.
  *
  * The real kernel                                  This emulation
  * ------------------------------------------------ -----------------------------------------------
@@ -18,12 +18,37 @@
  * A signal ends a wait (EINTR), but not a poll;    Signals are blocked except in the ppoll(2) that
  * the changes are applied by then.                 sleeps.
  * EV_EOF is reported while there still is input.   POLLRDHUP is requested. A pipe's POLLERR counts.
- * EVFILT_WRITE of a pipe without a reader is       poll(2) reports POLLERR for it.
- * refused with EPIPE, on NetBSD with EBADF.
- * NetBSD: the writer of a full pipe gets no event  POLLERR without POLLOUT is ignored.
- * when the reader closes it.
  * A regular file is readable unless its offset is  fstat(2) and lseek(2) check it. If a file grows
  * at its end, and always writable.                 while a call sleeps, the next call reports it.
+ *
+ * The habits, in which the systems differ, are in the table `systems` below. EMULATED_SYSTEM in
+ * the environment selects a row; without it, it is freebsd, or netbsd where this is compiled with
+ * -DKQUEUE_EMULATION_NETBSD, which also selects the header of older NetBSD. Where a line says
+ * "source", no manual page has it: it is from memory of the source of that kernel.
+ *
+ * - readerlessPipe: EV_ADD of EVFILT_WRITE for a pipe without a reader fails: with EPIPE on
+ *   FreeBSD, DragonFly, older OpenBSD and older macOS (source: pipe_kqfilter), with EBADF on NetBSD
+ *   (seen on its kernel). Newer OpenBSD and macOS accept it and report EV_EOF (source).
+ * - muteWrongEnd: EVFILT_READ of a pipe's end for writing, and EVFILT_WRITE of that for reading,
+ *   never report anything on FreeBSD (source: pipe_kqfilter). Others report EV_EOF.
+ * - silentFullPipe: the writer of a full pipe gets no event when the reader closes it (seen on
+ *   NetBSD's kernel).
+ * - writtenFile: EV_ADD of EVFILT_WRITE for a regular file fails. kqueue(2) of OpenBSD and NetBSD:
+ *   "this filter is not supported for vnodes". FreeBSD's page had the words too, but its kernel
+ *   accepts them.
+ * - readDevice, writtenDevice: EV_ADD for a character device other than a terminal fails. kqueue(2)
+ *   of OpenBSD: EVFILT_WRITE is not supported for BPF devices. FreeBSD: ENODEV for a device
+ *   without a filter, such as /dev/null (source). macOS: EINVAL (source).
+ * - hasDragonFlysFlags: kqueue(2) of DragonFly: EV_EOF comes with EV_NODATA if there is no input
+ *   left, and with EV_HUP if both sides are closed.
+ * - receiptsKeepFlags: a receipt has the flags of the change besides EV_ERROR on macOS, and
+ *   EV_ERROR alone on the others (source).
+ * - longestTimeout: a longer one is EINVAL. kevent(2): "the specified time limit is invalid"; the
+ *   limit of macOS and of older OpenBSD is 100,000,000 s (source: itimerfix).
+ * - poll: what poll(2) reports. On NetBSD no hang-up (seen on its kernel). On macOS POLLHUP at the
+ *   end of input, also if the peer has only shut down its sending side, if POLLIN is requested
+ *   (source: poll uses the filters, and EV_EOF becomes POLLHUP); and POLLNVAL for devices (poll(2),
+ *   BUGS: "does not support devices").
  *
  * The queue's own fd is an eventfd, by which a change in one thread wakes a sleeper in another. Of
  * two threads that wait on one queue, one may wake late.
@@ -50,6 +75,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -67,11 +93,58 @@
 
 enum { READ, WRITE, WAYS };
 
+enum { DRAGONFLY_NODATA = 0x1000, DRAGONFLY_HUP = 0x0800 };
+
+static const struct system {
+    const char *name;
+    int readerlessPipe, writtenFile, readDevice, writtenDevice; /* The errno, 0 for success. */
+    bool muteWrongEnd;
+    bool silentFullPipe;
+    bool hasDragonFlysFlags;
+    bool receiptsKeepFlags;
+    long long longestTimeout; /* In seconds, 0 for any. */
+    enum { POLL_OF_LINUX, POLL_OF_NETBSD, POLL_OF_MACOS } poll;
+} systems[] = {
+    {.name = "freebsd",
+     .readerlessPipe = EPIPE,
+     .readDevice = ENODEV,
+     .writtenDevice = ENODEV,
+     .muteWrongEnd = true},
+    {.name = "dragonfly", .readerlessPipe = EPIPE, .hasDragonFlysFlags = true},
+    {.name = "netbsd",
+     .readerlessPipe = EBADF,
+     .writtenFile = EINVAL,
+     .silentFullPipe = true,
+     .poll = POLL_OF_NETBSD},
+    {.name = "openbsd", .writtenFile = EINVAL, .writtenDevice = EINVAL},
+    {.name = "openbsd5",
+     .readerlessPipe = EPIPE,
+     .writtenFile = EINVAL,
+     .writtenDevice = EINVAL,
+     .longestTimeout = 100000000},
+    {.name = "macos",
+     .readDevice = EINVAL,
+     .writtenDevice = EINVAL,
+     .receiptsKeepFlags = true,
+     .longestTimeout = 100000000,
+     .poll = POLL_OF_MACOS},
+};
+
+static const struct system *habits;
+
+__attribute__((constructor)) static void chooseSystem(void) {
+    const char *name = getenv("EMULATED_SYSTEM");
 #ifdef KQUEUE_EMULATION_NETBSD
-enum { READERLESS_ERROR = EBADF, FULL_PIPE_HEARS_OF_ITS_READER = false };
+    if (name == NULL || name[0] == '\0') name = "netbsd";
 #else
-enum { READERLESS_ERROR = EPIPE, FULL_PIPE_HEARS_OF_ITS_READER = true };
+    if (name == NULL || name[0] == '\0') name = "freebsd";
 #endif
+    for (size_t i = 0; i < sizeof(systems) / sizeof(systems[0]); i++)
+        if (strcmp(systems[i].name, name) == 0) habits = &systems[i];
+    if (habits != NULL) return;
+    fprintf(stderr, "EMULATED_SYSTEM=%s: the emulation knows no such system\n", name);
+    abort();
+}
 
 static const short pollEvents[WAYS] = {POLLIN | POLLRDHUP, POLLOUT};
 static const short readyEvents[WAYS] = {
@@ -83,6 +156,7 @@ struct knote {
     struct kevent asked; /* Only EV_CLEAR and EV_ONESHOT. */
     bool there;
     bool enabled;
+    bool mute; /* It never reports anything. */
     bool news; /* EV_CLEAR: something happened since the last event. */
 };
 
@@ -245,15 +319,27 @@ static bool isPipeWithoutReader(int fd) {
            (pipe.revents & POLLERR);
 }
 
+/* Returns the errno with which the system refuses to watch this file, or 0. */
+static int refusal(int fd, int way) {
+    struct stat status;
+    if (fstat(fd, &status) == -1) return errno;
+    if (S_ISCHR(status.st_mode) && !isatty(fd))
+        return way == READ ? habits->readDevice : habits->writtenDevice;
+    if (way == READ) return 0;
+    if (S_ISREG(status.st_mode)) return habits->writtenFile;
+    return isPipeWithoutReader(fd) ? habits->readerlessPipe : 0;
+}
+
 static int addKnote(struct queue *queue, const struct kevent *change, int fd, int way) {
     bool there = fd < queue->room && queue->slots[fd].knotes[way].there;
-    if (way == WRITE && !there && isPipeWithoutReader(fd)) return READERLESS_ERROR;
+    int error = there ? 0 : refusal(fd, way);
+    if (error != 0) return error;
     if (emulation.failAdd[way] != 0) {
-        int error = emulation.failAdd[way];
+        error = emulation.failAdd[way];
         emulation.failAdd[way] = 0;
         return error;
     }
-    int error = makeRoom(queue, fd);
+    error = makeRoom(queue, fd);
     if (error != 0) return error;
 
     struct slot *slot = &queue->slots[fd];
@@ -264,6 +350,8 @@ static int addKnote(struct queue *queue, const struct kevent *change, int fd, in
     knote->there = true;
     knote->asked = *change;
     knote->asked.flags = change->flags & (EV_CLEAR | EV_ONESHOT);
+    knote->mute = habits->muteWrongEnd && S_ISFIFO(status.st_mode) &&
+                  (fcntl(fd, F_GETFL) & O_ACCMODE) == (way == READ ? O_WRONLY : O_RDONLY);
     return 0;
 }
 
@@ -319,7 +407,7 @@ static int applyChanges(struct queue *queue, const struct kevent *changelist, in
             errno = error;
             return error == 0 ? answered : -1;
         }
-        change.flags |= EV_ERROR;
+        change.flags = habits->receiptsKeepFlags ? change.flags | EV_ERROR : EV_ERROR;
         change.data = error;
         eventlist[answered++] = change;
     }
@@ -329,7 +417,8 @@ static int applyChanges(struct queue *queue, const struct kevent *changelist, in
 /// What is ready ///
 
 static bool isWaiting(const struct knote *knote) {
-    return knote->there && knote->enabled && (!(knote->asked.flags & EV_CLEAR) || knote->news);
+    return knote->there && knote->enabled && !knote->mute &&
+           (!(knote->asked.flags & EV_CLEAR) || knote->news);
 }
 
 /* Copies the changes that the kernel has reported to the EV_CLEAR knotes. */
@@ -461,9 +550,12 @@ static bool describe(struct slot *slot, int fd, int way, short revents, struct k
     if (S_ISFIFO(status.st_mode)) eof |= POLLERR; /* The reader is gone. */
     if (!(revents & eof)) return true;
     if (S_ISFIFO(status.st_mode) && way == WRITE && (revents & POLLERR) && !(revents & POLLOUT) &&
-        !FULL_PIPE_HEARS_OF_ITS_READER)
+        habits->silentFullPipe)
         return false;
     event->flags |= EV_EOF;
+    if (habits->hasDragonFlysFlags && way == READ && event->data == 0)
+        event->flags |= DRAGONFLY_NODATA;
+    if (habits->hasDragonFlysFlags && (revents & POLLHUP)) event->flags |= DRAGONFLY_HUP;
     if (S_ISSOCK(status.st_mode) && !emulation.leaveSocketErrors) {
         if (slot->socketError == 0) slot->socketError = socketOption(fd, SO_ERROR);
         event->fflags = (unsigned)slot->socketError;
@@ -560,7 +652,9 @@ static int lockedKevent(int kq, const struct kevent *changelist, int nchanges,
     int answered = applyChanges(queue, changelist, nchanges, eventlist, nevents, &cut);
     if (nchanges > 0) wakeSleepers(queue);
     if (answered != 0 || cut || nevents == 0) return answered;
-    if (!fdwatchTimeoutValid(timeout)) { /* Only now: the changes are made by then. */
+    bool isTooLong =
+        timeout != NULL && habits->longestTimeout != 0 && timeout->tv_sec > habits->longestTimeout;
+    if (!fdwatchTimeoutValid(timeout) || isTooLong) { /* Only now: the changes are made by then. */
         errno = EINVAL;
         return -1;
     }
@@ -597,7 +691,47 @@ int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *r
     return result;
 }
 
+/// poll(2) ///
+
+/* Translates one entry, as Linux reports it, to what the system would report. */
+static short asTheSystemReports(const struct pollfd *entry) {
+    const short ends = POLLHUP | POLLERR;
+    short asked = entry->events, found = entry->revents;
+    if (habits->poll == POLL_OF_NETBSD && (found & ends))
+        return (short)((found & ~ends) | (asked & (POLLIN | POLLOUT)));
+    if (habits->poll != POLL_OF_MACOS) return found;
+
+    struct stat status;
+    if (fstat(entry->fd, &status) == 0 && S_ISCHR(status.st_mode)) return POLLNVAL;
+    if (!(asked & (POLLIN | POLLOUT))) return 0; /* Not even for a closed fd (source). */
+    if (found & (POLLHUP | POLLRDHUP | POLLERR))
+        found = (short)((found & ~POLLOUT) | POLLHUP | (asked & POLLIN));
+    return (short)(found & ~(POLLRDHUP | POLLERR));
+}
+
+int kqueueEmulationRefusal(int fd, short filter) {
+    return refusal(fd, wayOf(filter));
+}
+
+int kqueueEmulationPoll(struct pollfd *set, nfds_t count, int milliseconds) {
+    if (habits->poll == POLL_OF_LINUX) return poll(set, count, milliseconds);
+    for (nfds_t i = 0; i < count; i++)
+        if (habits->poll == POLL_OF_MACOS && (set[i].events & POLLIN)) set[i].events |= POLLRDHUP;
+    int found = poll(set, count, milliseconds), ready = 0;
+    for (nfds_t i = 0; i < count; i++) {
+        set[i].events = (short)(set[i].events & ~POLLRDHUP);
+        if (found > 0) set[i].revents = asTheSystemReports(&set[i]);
+        ready += found > 0 && set[i].revents != 0;
+    }
+    if (found > 0 && ready == 0) poll(NULL, 0, milliseconds); /* It would have gone on waiting. */
+    return found > 0 ? ready : found;
+}
+
 /// For tests ///
+
+const char *kqueueEmulationSystem(void) {
+    return habits->name;
+}
 
 void kqueueEmulationReset(void) {
     memset(&emulation, 0, sizeof(emulation));

@@ -7,7 +7,18 @@
 #ifndef KQUEUE_EMULATION_H
 #define KQUEUE_EMULATION_H
 
+#include <poll.h>
 #include <stdbool.h>
+
+/* Returns the system whose habits are emulated: freebsd, dragonfly, netbsd, openbsd, openbsd5 or
+ * macos. EMULATED_SYSTEM in the environment names it; kqueue.c lists the habits. */
+const char *kqueueEmulationSystem(void);
+
+/* poll(2) as that system has it. */
+int kqueueEmulationPoll(struct pollfd *set, nfds_t count, int milliseconds);
+
+/* Returns the errno with which that system refuses to watch this fd with this filter, or 0. */
+int kqueueEmulationRefusal(int fd, short filter);
 
 /* Resets every switch to its default and the counters to 0. Queues do not change. */
 void kqueueEmulationReset(void);
