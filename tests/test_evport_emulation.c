@@ -562,6 +562,20 @@ static void a_retrieval_can_be_made_to_answer_EINTR_once(void **state) {
     }
 }
 
+static void the_environment_selects_the_habits_of_Solaris(void **state) {
+    (void)state;
+    assert_int_equal(setenv("EMULATED_SYSTEM", "solaris", 1), 0);
+    portEmulationReset();
+    unsetenv("EMULATED_SYSTEM");
+    assert_int_equal(getn(64, 2, 0, 0), ETIME);
+    assert_int_equal(nget, 2);
+    for (int i = 0; i < 2; i++) {
+        associate(writeEnd, POLLOUT);
+        assert_int_equal(getn(64, 1, 0, 0), EINTR);
+        assertEvent(&got[0], writeEnd, POLLOUT);
+    }
+}
+
 static void port_get_with_a_zero_timeout_answers_ETIME(void **state) {
     (void)state;
     struct timespec zero = {0, 0};
@@ -758,6 +772,7 @@ int main(void) {
         TEST(a_zero_timeout_can_answer_ETIME_with_whatever_there_is),
         TEST(nget_can_stay_as_it_was_when_there_is_nothing),
         TEST(a_retrieval_can_be_made_to_answer_EINTR_once),
+        TEST(the_environment_selects_the_habits_of_Solaris),
         TEST(port_get_with_a_zero_timeout_answers_ETIME),
         TEST(when_the_time_is_out_ETIME_comes_with_the_events_there_are),
         TEST(a_timeout_is_never_cut_short),

@@ -24,6 +24,17 @@
  * POLLHUP, POLLERR are reported without request;   As with Linux's poll: POLLHUP alone for an empty
  * regular files are always ready.                  pipe at end of file.
  *
+ * EMULATED_SYSTEM in the environment selects the habits of "illumos" (the default) or "solaris":
+ *
+ * - With a zero timeout and no event, port_getn returns 0 with *nget 0 (illumos), or -1 with ETIME
+ *   (solaris). port_get(3C) allows both.
+ * - Without events, *nget becomes 0 (illumos) or does not change (solaris: "nget is updated with
+ * the number of returned structures" in port_get(3C) does not say what it is without any).
+ * - Each port_getn that retrieves events returns 0 (illumos), or -1 with EINTR (solaris). No
+ *   manual page says so; libraries for event loops expect it of some release.
+ *
+ * Which release has which habit is not known here; "solaris" combines those that make it difficult.
+ *
  * The port's own fd is an eventfd, by which a change in one thread wakes a sleeper in another. Like
  * a real port it is inherited by exec unless FD_CLOEXEC is set.
  *
@@ -44,6 +55,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -74,7 +86,8 @@ static unsigned long serials;
 
 static struct {
     bool zeroTimeoutIsEtime, leavesCount;
-    bool interrupts, countStays; /* The next retrieval. */
+    bool interruptsAll;          /* Each retrieval. */
+    bool interrupts, countStays; /* The next one. */
     unsigned limit;
     int failAssociate;
     unsigned long calls;
@@ -353,7 +366,7 @@ static int lockedGetn(int portfd, port_event_t list[], unsigned max, unsigned *n
     bool enough = port->queued >= *nget;
     unsigned count = 0;
     for (; count < max && port->queued > 0; count++) retrieve(port, &list[count]);
-    bool interrupts = emulation.interrupts && count > 0;
+    bool interrupts = (emulation.interrupts || emulation.interruptsAll) && count > 0;
     if (interrupts) emulation.interrupts = false;
     if (count > 0 ? !(interrupts && emulation.countStays) : !emulation.leavesCount) *nget = count;
     if (interrupts) return fail(EINTR);
@@ -381,7 +394,18 @@ int port_get(int port, port_event_t *event, struct timespec *timeout) {
 /// For tests ///
 
 void portEmulationReset(void) {
+    const char *system = getenv("EMULATED_SYSTEM");
+    bool isSolaris = system != NULL && strcmp(system, "solaris") == 0;
+    if (!isSolaris && system != NULL && system[0] != '\0' && strcmp(system, "illumos") != 0) {
+        fprintf(stderr, "EMULATED_SYSTEM=%s: the emulation knows no such system\n", system);
+        abort();
+    }
     memset(&emulation, 0, sizeof(emulation));
+    emulation.zeroTimeoutIsEtime = emulation.leavesCount = emulation.interruptsAll = isSolaris;
+}
+
+__attribute__((constructor)) static void chooseSystem(void) {
+    portEmulationReset();
 }
 
 void portEmulationZeroTimeoutIsEtime(bool etime) {

@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-/* Resets every switch to its default and the counter to 0. Ports do not change. */
+/* Resets every switch to its default and the counter to 0. Ports do not change. The defaults are
+ * the habits of the system that EMULATED_SYSTEM in the environment names: see port.c. */
 void portEmulationReset(void);
 
 /* Whether port_getn with a zero timeout returns -1 and ETIME if there are fewer events than *nget
@@ -19,8 +20,8 @@ void portEmulationZeroTimeoutIsEtime(bool etime);
 /* Whether port_getn without events leaves *nget unchanged, instead of setting it to 0. */
 void portEmulationLeavesCount(bool leaves);
 
-/* Makes the next port_getn that retrieves events return -1 and EINTR; once. The list is filled;
- * *nget is the number of entries, or does not change. */
+/* Makes the next port_getn that retrieves events return -1 and EINTR; once, on illumos. The list
+ * is filled; *nget is the number of entries, or does not change. */
 void portEmulationInterruptRetrieval(bool countStays);
 
 /* How many associations a port has room for before port_associate fails with EAGAIN; 0 (the
