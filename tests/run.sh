@@ -67,12 +67,12 @@ for backend in $backends; do
 done
 for suite in $anet; do build -f tests/Makefile $(echo $suite | tr _ -); done
 
-failed=
+failed= emulated=
 run() {
     case $1 in tests/*) [ "$(uname)" = Linux ] || return 0 ;; esac
-    echo "== $*"
+    echo "== $emulated$*"
     "$@" </dev/null || failed="$failed
-test: FAILED: $*"
+test: FAILED: $emulated$*"
 }
 
 # Runs a suite. For one that has no test of the name it prints nothing.
@@ -83,10 +83,10 @@ runSuite() {
         return
     }
     "$1" </dev/null >"$1.log" 2>&1 || failed="$failed
-test: FAILED: $1"
+test: FAILED: $emulated$1"
     grep -qF '[ RUN ' "$1.log" || return
     matched=true
-    echo "== $1"
+    echo "== $emulated$1"
     cat "$1.log"
 }
 
@@ -105,6 +105,27 @@ for backend in $backends; do
     done
 done
 for suite in $anet; do runSuite build/$suite; done
+
+# The emulations with the habits of other systems. Timers, and what test_life does, are the same there.
+habitsOf() {
+    case $1 in
+    kqueue) echo dragonfly openbsd macos ;;
+    netbsd) echo openbsd5 ;; # it had no EV_RECEIPT either
+    evport) echo solaris ;;
+    esac
+}
+for backend in $backends; do
+    for system in $(habitsOf $backend); do
+        export EMULATED_SYSTEM=$system
+        emulated="EMULATED_SYSTEM=$system "
+        for suite in build/$backend/test_*; do
+            case $suite in *.* | *life | *time_events | *evport_emulation) ;; *) runSuite $suite ;; esac
+        done
+        [ -z "$model" ] || run build/$backend/model run 500
+    done
+    unset EMULATED_SYSTEM
+    emulated=
+done
 
 # The model knows the differences of these kernels and emulations only.
 for backend in ${model:+$backends}; do
