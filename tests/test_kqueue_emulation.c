@@ -115,8 +115,9 @@ static long long nanoseconds(void) {
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* Returns the number of the system that is emulated. */
-static enum { FREEBSD, DRAGONFLY, NETBSD, OPENBSD, OPENBSD5, MACOS, SYSTEMS } thisSystem(void) {
+enum { FREEBSD, DRAGONFLY, NETBSD, OPENBSD, OPENBSD5, MACOS, SYSTEMS };
+
+static int thisSystem(void) {
     static const char *const names[SYSTEMS] = {"freebsd", "dragonfly", "netbsd",
                                                "openbsd", "openbsd5",  "macos"};
     int i = 0;

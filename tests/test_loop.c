@@ -19,21 +19,22 @@
 
 /// The interface, held by the compiler ////////////////////////////////////////////////////////////
 
-_Static_assert(AE_OK == 0 && AE_ERR == -1, "results");
-_Static_assert(AE_NONE == 0 && AE_READABLE == 1 && AE_WRITABLE == 2 && AE_BARRIER == 4, "masks");
-_Static_assert(AE_FILE_EVENTS == 1 && AE_TIME_EVENTS == 2 && AE_ALL_EVENTS == 3, "flags");
-_Static_assert(AE_DONT_WAIT == 4 && AE_CALL_BEFORE_SLEEP == 8 && AE_CALL_AFTER_SLEEP == 16,
-               "flags");
-_Static_assert(AE_NOMORE == -1 && AE_DELETED_EVENT_ID == -1, "timers");
+/* C99 has no _Static_assert. */
+#define HOLDS(condition) extern char holds[(condition) ? 1 : -1]
+
+HOLDS(AE_OK == 0 && AE_ERR == -1);
+HOLDS(AE_NONE == 0 && AE_READABLE == 1 && AE_WRITABLE == 2 && AE_BARRIER == 4);
+HOLDS(AE_FILE_EVENTS == 1 && AE_TIME_EVENTS == 2 && AE_ALL_EVENTS == 3);
+HOLDS(AE_DONT_WAIT == 4 && AE_CALL_BEFORE_SLEEP == 8 && AE_CALL_AFTER_SLEEP == 16);
+HOLDS(AE_NOMORE == -1 && AE_DELETED_EVENT_ID == -1);
 
 /* They must also be known to the preprocessor. */
 #if AE_ALL_EVENTS != 3 || AE_ERR != -1 || AE_NOMORE != -1 || AE_BARRIER != 4
 #error "a value is no constant of the preprocessor"
 #endif
 
-#define HAS_TYPE(structure, field, type)                                        \
-    _Static_assert(_Generic(&((structure *)0)->field, type * : 1, default : 0), \
-                   #structure "." #field)
+/* The compiler warns about a conditional expression with two types. */
+#define HAS_TYPE(structure, field, type) HOLDS(sizeof(1 ? &((structure *)0)->field : (type *)0))
 
 HAS_TYPE(aeFileEvent, mask, int);
 HAS_TYPE(aeFileEvent, rfileProc, aeFileProc *);
@@ -64,14 +65,13 @@ HAS_TYPE(aeEventLoop, flags, int);
 HAS_TYPE(aeEventLoop, privdata[0], void *);
 
 #ifdef __LP64__
-#define IS_AT(structure, field, offset) \
-    _Static_assert(offsetof(structure, field) == (offset), #structure "." #field)
+#define IS_AT(structure, field, offset) HOLDS(offsetof(structure, field) == (offset))
 
 IS_AT(aeFileEvent, mask, 0);
 IS_AT(aeFileEvent, rfileProc, 8);
 IS_AT(aeFileEvent, wfileProc, 16);
 IS_AT(aeFileEvent, clientData, 24);
-_Static_assert(sizeof(aeFileEvent) == 32, "aeFileEvent");
+HOLDS(sizeof(aeFileEvent) == 32);
 IS_AT(aeTimeEvent, id, 0);
 IS_AT(aeTimeEvent, when, 8);
 IS_AT(aeTimeEvent, timeProc, 16);
@@ -82,7 +82,7 @@ IS_AT(aeTimeEvent, next, 48);
 IS_AT(aeTimeEvent, refcount, 56);
 IS_AT(aeFiredEvent, fd, 0);
 IS_AT(aeFiredEvent, mask, 4);
-_Static_assert(sizeof(aeFiredEvent) == 8, "aeFiredEvent");
+HOLDS(sizeof(aeFiredEvent) == 8);
 IS_AT(aeEventLoop, maxfd, 0);
 IS_AT(aeEventLoop, setsize, 4);
 IS_AT(aeEventLoop, timeEventNextId, 8);

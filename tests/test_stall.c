@@ -36,7 +36,8 @@ static void raiseTo(size_t *most, size_t size) {
 
 typedef union {
     size_t size;
-    max_align_t aligned;
+    long double aligned; /* C99 has no max_align_t */
+    void *pointer;
 } Head;
 
 void *stallMalloc(size_t size) {

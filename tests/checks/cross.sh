@@ -1,8 +1,8 @@
 #!/bin/bash
 # Builds and links for other systems what make and make test build there: libae.a with the system's
-# own backend and with select, the examples, and all the tests. The compiler is zig, which has the
-# headers of these systems and stubs of their libraries; it is a package for pip. Programs for musl on
-# other processors are run under qemu.
+# own backend and with select, the examples, and all the tests, as C99 and as C11. The compiler is zig,
+# which has the headers of these systems and stubs of their libraries; it is a package for pip.
+# Programs for musl on other processors are run under qemu.
 #
 #   tests/checks/cross.sh               every target of tests/checks/systems
 #   tests/checks/cross.sh quick         those with a + before them
@@ -77,17 +77,19 @@ checkNeeds() {
 }
 
 buildTests() {
-    local backend
+    local std backend
     makeCmocka "$root/cmocka-1.1.5" "$folder" "$cc" "$zig ar"
-    for backend in $backends; do
-        ${MAKE:-make} "${flags[@]}" BACKEND="$backend" suites
+    for std in c99 c11; do
+        for backend in $backends; do
+            ${MAKE:-make} "${flags[@]}" STD=$std "BUILD=$folder/$std" BACKEND="$backend" suites
+        done
+        ${MAKE:-make} "${flags[@]}" STD=$std "BUILD=$folder/$std" test-anet
     done
-    ${MAKE:-make} "${flags[@]}" test-anet
 }
 
 runTests() {
     local suite
-    for suite in "$folder"/*/test_* "$folder"/test_anet; do
+    for suite in "$folder"/c11/*/test_* "$folder"/c11/test_anet; do
         case $suite in *.log) ;; *) echo "$suite" ;; esac
     done | xargs -I SUITE tests/support/quietly.sh $runner SUITE
 }
@@ -98,7 +100,7 @@ one() {
     folder=$root/$target
     zig=$root/zig-$(versionFor "$target")/ziglang/zig
     cc="$zig cc -target $target -fno-sanitize=undefined"
-    flags=(-s -f tests/Makefile "BUILD=$folder" "CC=$cc" "LDFLAGS=-L$folder/lib")
+    flags=(-s -f tests/Makefile "CC=$cc" "LDFLAGS=-L$folder/lib")
     case $target in
     x86_64-linux-musl*) backends="epoll plain select" runner= ;;
     loongarch64-linux-musl*) backends="epoll select" ;; # qemu before 9 lacks the LSX that zig uses

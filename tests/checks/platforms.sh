@@ -25,7 +25,7 @@ need() {
     exit 1
 }
 
-# try TARGET COMPILER PACKAGES RUNNER CFLAGS LDFLAGS [LIBRARY_CFLAGS]
+# try TARGET COMPILER PACKAGES RUNNER CFLAGS LDFLAGS [STANDARD]
 # RUNNER is an emulator, nothing, or "none" where nothing can run the target.
 try() {
     local target=$1 compiler=$2 runner=$4 begin=$SECONDS backend suite
@@ -35,7 +35,7 @@ try() {
     makeCmocka "$cmocka" "$root/$target" "$compiler" ar -DHAVE_MALLOC_H
     local flags=(-s -j2 -f tests/Makefile "BUILD=$root/$target" "CC=$compiler"
         "CFLAGS=-isystem $root/$target/include $5" "LDFLAGS=-L$root/$target/lib $6"
-        "LIBRARY_CFLAGS=${7:-}")
+        "STD=${7:-c11}")
     for backend in $backends; do
         ${MAKE:-make} "${flags[@]}" BACKEND="$backend" suites
     done
@@ -68,7 +68,7 @@ run() {
     # gcc does not recognize that an assertion of cmocka may not return.
     gcc-O3-lto) try "$1" gcc gcc "" "-O3 -flto=2 -Wno-maybe-uninitialized" "-flto=2" ;;
     clang-O3-lto) try "$1" clang "clang lld" "" "-O3 -flto" "-flto -fuse-ld=lld" ;;
-    c99 | c17 | c2x) try "$1" gcc gcc "" "" "" "-std=$1" ;;
+    c99 | c17 | c2x) try "$1" gcc gcc "" "" "" "$1" ;;
     # musl's FD_SET and similar macros convert the fd implicitly. The emulations of kqueue and
     # event ports are written for glibc (close_range).
     musl) backends=${backends%% kqueue*} try "$1" musl-gcc musl-tools "" -Wno-sign-conversion "" ;;

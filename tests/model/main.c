@@ -41,7 +41,7 @@ static void limitTime(void) {
     alarm(MOST_SECONDS);
 }
 
-static _Noreturn void die(const char *what) {
+__attribute__((noreturn)) static void die(const char *what) {
     fprintf(stderr, "model: %s: %s\n", what, strerror(errno));
     exit(2);
 }

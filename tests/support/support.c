@@ -81,7 +81,8 @@ static bool fails(CallKind kind) {
 
 typedef union {
     size_t size;
-    max_align_t aligned;
+    long double aligned; /* C99 has no max_align_t */
+    void *pointer;
 } BlockHead;
 
 enum { GUARD_BYTES = 16, GUARD = 0x6B };
@@ -154,7 +155,7 @@ static bool isOurs[MOST_FDS]; /* fds to close after the test */
 static atomic_bool frozen;
 static bool hangUpsHidden;
 static struct timespec frozenNow;
-static _Atomic long long latestTimeout;
+static atomic_llong latestTimeout;
 static atomic_int largestBatch;
 static void (*waitWatcher)(long long microseconds);
 static int timerSlack = -1;
