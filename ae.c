@@ -394,37 +394,37 @@ ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
 
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
-/* A timer has a leaf, which is a number from 1 on. Leaf n is number n % 64 of block n / 64: the
- * block stores the timer's record and its deadline. Blocks are allocated in chunks of 16; only the
- * first chunk begins with one block and doubles, so that a few timers take little memory.
+/* A timer has a leaf, numbered from 1 on. Leaf n has a node, which holds the deadline, and a
+ * record, both in block n / 64. Blocks are allocated in chunks of 16; only the first chunk begins
+ * with one block and doubles, so that a few timers take little memory.
  *
  * The winner tree (Knuth, The Art of Computer Programming 3, 5.4.1) finds the nearest deadline.
  * Eight sibling nodes have a parent, which holds the earliest of their deadlines and the leaf that
- * it belongs to. In the tree of a block, nodes 0 to 63 are the leaves, nodes 64 to 71 the parents
- * of eight leaves each, and node 72, the top, is their parent: the parent of node n is node
+ * it belongs to. In the tree of a block, nodes 0 to 63 are those of the leaves, nodes 64 to 71 the
+ * parents of eight each, and node 72, the top, is their parent: the parent of node n is node
  * 64 + n / 8. Above the blocks there are more trees of this form: nodes 0 to 63 of such a tree are
  * copies of the tops of 64 trees below it. `nearest` is a copy of the highest top.
  *
- * The index finds the leaf of an id. It is a hash table with chaining. Each block holds 128 of the
+ * The index finds the leaf of an id. It is a hash table with chaining; each block holds 128 of the
  * buckets. It grows without moving all entries at once (linear hashing, Litwin 1980): a new block n
  * takes its share of the entries of block n - m, where m is the largest power of two up to n. If
- * all entries of block n - m have one hash and stay, which is usual in growth, none is read.
+ * all entries of that block have one hash, which keeps them there, none is read; this is usual
+ * while many timers are created in a row.
  *
  * `next` links a leaf into one list: of a bucket, of the free leaves, or of the timers that have
  * ended and wait for their finalizer. 0 ends a list.
  *
  * Invariants:
- * - A timer is in the bucket of its id from its creation until it is deleted or done.
- * - While it waits, its leaf's node holds its deadline. The node holds NEVER or more while the
- *   handler is running, after the timer has ended, and when there is no timer.
- * - A parent holds the earliest deadline of its eight children, and a leaf that has it.
+ * - A timer is in the bucket of its id until it is deleted or its handler returns AE_NOMORE.
+ * - While it waits, its node holds its deadline. All other nodes of leaves hold NEVER or more. So a
+ *   timer that is in the index, with NEVER, is running: its handler has not returned.
+ * - A parent holds the earliest deadline of its children and a leaf that has it, or NEVER or more.
  * - A leaf has a timeProc exactly while its timer waits or is running.
  *
- * Cost: creating or deleting a timer usually changes one parent or none; at worst, and when a timer
- * fires, one on each level: two levels for each factor of 64 in the number of leaves. A lookup
- * takes constant time on average. A new block moves up to 128 index entries on average and
- * allocates less than 64 KiB. Only the first chunk and the directory (8 bytes for 1024 leaves) ever
- * move. */
+ * Cost: creating or deleting a timer usually changes at most one parent. At worst, and when a timer
+ * fires, one on each level changes: two levels for each factor of 64 in the number of leaves. A
+ * lookup takes constant time on average. A new block relinks up to 128 index entries on average and
+ * allocates less than 64 KiB. Only the first chunk and the directory of the chunks ever move. */
 
 enum {
     GROUP = 8,                               /* siblings */
@@ -435,18 +435,17 @@ enum {
     TICKS = 4096,                            /* per microsecond */
     PASS = GROUP                             /* ticks between two passes in one microsecond */
 };
-#define NEVER (UINT64_MAX - (GROUP - 1)) /* later than any deadline */
-#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH)
-#define NO_HASH UINT32_MAX            /* for a block without index entries */
-#define MIXED_HASHES (UINT32_MAX - 1) /* for one that has had entries of several hashes */
+#define NEVER (UINT64_MAX - (GROUP - 1))     /* later than any deadline */
+#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH) /* at most four heights of trees above the blocks */
+#define NO_HASH UINT32_MAX                   /* for a block without index entries */
+#define MIXED_HASHES (UINT32_MAX - 1)        /* for one that has had entries of several hashes */
 
 /* A deadline is a number of ticks, 4096 to a microsecond. Its lowest three bits are the node's
  * position among its siblings: so the earliest of eight deadlines also tells which one it is.
  *
  * The next nine bits count the passes that fire timers within a microsecond. A new deadline is
  * after the end of the latest pass, so a timer that is set again with 0 ms fires in the next pass.
- * Nine bits suffice, because each pass reads the clock; after 512 passes it is the next
- * microsecond. */
+ * Each pass reads the clock, so there are fewer than 512 in a microsecond of a real clock. */
 typedef struct {
     uint64_t when;
     uint32_t leaf; /* whose deadline it is */
@@ -457,7 +456,7 @@ typedef struct Tree {
     Node nodes[TOP + 1];
     struct Tree *parent; /* NULL for the highest */
     struct Tree *right;  /* above the blocks: the next one at the same height */
-    uint32_t place;      /* the number of the parent's node that is a copy of this top */
+    uint32_t place;      /* which node of the parent is a copy of this top */
 } Tree;
 
 typedef struct {
@@ -469,7 +468,7 @@ typedef struct {
 
 typedef struct {
     Tree tree;
-    uint32_t hash;             /* of all entries in the buckets, or NO_HASH, or MIXED_HASHES */
+    uint32_t onlyHash;         /* of all entries in the buckets, or NO_HASH, or MIXED_HASHES */
     uint32_t buckets[BUCKETS]; /* the first leaf in each, which may be of another block */
     Timer timers[WIDTH];
 } Block;
@@ -483,7 +482,7 @@ struct aeTimers {
     uint32_t firstEnded, lastEnded; /* the queue of those that wait for their finalizer */
     uint64_t endedCount;            /* how many have ever entered that queue */
     uint64_t finalizedCount;        /* how many have left it */
-    uint64_t timerCount;            /* timers that exist: all but those whose finalizer returned */
+    uint64_t timerCount;            /* timers whose leaf is not free */
     uint64_t passEnd;               /* the last tick that the latest pass fires */
     aeTimeEvent head;               /* for timeEventHead: what the newest timer was created with */
 };
@@ -497,7 +496,7 @@ ALWAYS_INLINE Block *blockOf(const struct aeTimers *timers, uint32_t leaf) {
     return blockAt(timers, leaf / WIDTH);
 }
 
-/* Returns a deadline with the position of node `place`. */
+/* Returns a deadline with the position of the node at `place`, its number in the tree. */
 ALWAYS_INLINE uint64_t inPlace(uint64_t when, uint32_t place) {
     return when - when % GROUP + place % GROUP;
 }
@@ -522,8 +521,9 @@ ALWAYS_INLINE void decide(Node *nodes, uint32_t place) {
 }
 
 /* Corrects the parents of a leaf whose deadline has changed, up to the first that stays the same.
- * An earlier deadline replaces later ones. A later one may have been the earliest of its siblings:
- * then the earliest of these is searched again. */
+ * If the deadline is earlier than before, it replaces that of each parent that is later. If it is
+ * later than before, each parent that names this leaf looks for the earliest of its children again.
+ */
 NOINLINE void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf, int isEarlier) {
     for (uint32_t place = leaf % WIDTH; tree; tree = tree->parent) {
         for (; place != TOP; place = parentOf(place)) {
@@ -554,8 +554,8 @@ ALWAYS_INLINE void setDeadline(struct aeTimers *timers, Block *block, uint32_t l
     if (isEarlier || parent->leaf == leaf) replay(timers, &block->tree, leaf, isEarlier);
 }
 
-/* A positive delay is rounded up to a microsecond, so that no timer fires early. A delay of 0 or
- * less means now; if the latest pass was in the same microsecond, it means the pass after it. */
+/* With a delay, the time is rounded up to a microsecond, so that no timer fires early. A delay of 0
+ * or less means now; if the latest pass was in the same microsecond, it means the pass after it. */
 ALWAYS_INLINE uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
     const uint64_t last = NEVER / TICKS - 1;
     if (milliseconds > 0) {
@@ -566,12 +566,11 @@ ALWAYS_INLINE uint64_t deadlineIn(const struct aeTimers *timers, long long milli
     return now == timers->passEnd / TICKS ? timers->passEnd + PASS : now * TICKS;
 }
 
-/* A run, 128 ids in a row, has one hash, and its buckets are in one block. Successive runs differ
- * in the low bits, which spreads them evenly; the shifts spread runs that are a power of two apart.
- */
+/* 128 ids in a row have one hash, and their buckets are in one block. The next 128 differ in the
+ * low bits, which spreads them evenly; the shifts spread ids that are a power of two apart. */
 ALWAYS_INLINE uint32_t hashOf(long long id) {
-    uint32_t run = (uint32_t)((unsigned long long)id / BUCKETS);
-    return (run ^ (run >> 8) ^ (run >> 18)) & INT32_MAX;
+    uint32_t high = (uint32_t)((unsigned long long)id / BUCKETS);
+    return (high ^ (high >> 8) ^ (high >> 18)) & INT32_MAX;
 }
 
 ALWAYS_INLINE Block *homeOf(const struct aeTimers *timers, uint32_t hash) {
@@ -580,16 +579,17 @@ ALWAYS_INLINE Block *homeOf(const struct aeTimers *timers, uint32_t hash) {
     return blockAt(timers, number);
 }
 
+/* Within the block the product's high bits are added: all its entries have the same low bits. */
 ALWAYS_INLINE uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
     uint32_t hash = hashOf(id);
-    return &homeOf(timers, hash)->buckets[((uint32_t)id ^ hash) % BUCKETS];
+    return &homeOf(timers, hash)->buckets[((uint32_t)id + (hash * 2654435769U >> 25)) % BUCKETS];
 }
 
 ALWAYS_INLINE void addToIndex(const struct aeTimers *timers, Block *block, uint32_t leaf) {
     long long id = block->timers[leaf % WIDTH].id;
     uint32_t hash = hashOf(id), *bucket = bucketOf(timers, id);
     Block *home = homeOf(timers, hash);
-    if (home->hash != hash) home->hash = home->hash == NO_HASH ? hash : MIXED_HASHES;
+    if (home->onlyHash != hash) home->onlyHash = home->onlyHash == NO_HASH ? hash : MIXED_HASHES;
     block->tree.nodes[leaf % WIDTH].next = *bucket;
     *bucket = leaf;
 }
@@ -599,8 +599,8 @@ static void splitIndex(struct aeTimers *timers) {
     uint32_t number = timers->blocks - 1;
     if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;
     Block *old = blockAt(timers, number & (timers->blockMask >> 1));
-    if (old->hash != MIXED_HASHES && (old->hash & timers->blockMask) != number) return;
-    old->hash = NO_HASH;
+    if (old->onlyHash != MIXED_HASHES && (old->onlyHash & timers->blockMask) != number) return;
+    old->onlyHash = NO_HASH;
     for (uint32_t i = 0; i < BUCKETS; i++) {
         uint32_t leaf = old->buckets[i], next;
         old->buckets[i] = 0;
@@ -621,8 +621,8 @@ static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLea
     for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
 }
 
-/* Returns the parent for the tree to the right of `left`, or NULL if memory runs out. What a failed
- * attempt has made is linked and serves the next one. */
+/* Returns the parent for a new tree to the right of `left`, where needed a new one to the right of
+ * the parent of `left`. NULL if memory runs out; what was made by then is linked and used later. */
 static Tree *parentBeside(Tree *left) { /* NOLINT(misc-no-recursion): at most 4 deep */
     Tree *parent = left->parent, *above = NULL;
     if (parent && left->place + 1 < WIDTH) return parent;
@@ -674,7 +674,7 @@ NOINLINE int addBlock(struct aeTimers *timers) {
     memset(block, 0, sizeof(*block));
     initTree(&block->tree, parent, number % WIDTH, number * WIDTH);
     timers->free = number ? number * WIDTH : 1;
-    block->hash = NO_HASH;
+    block->onlyHash = NO_HASH;
     timers->blocks++;
     splitIndex(timers);
     return AE_OK;
@@ -755,8 +755,8 @@ ALWAYS_INLINE void endTimer(aeEventLoop *eventLoop, Block *block, uint32_t leaf)
 
 int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     struct aeTimers *timers = eventLoop->timers;
-    int isKnown = id >= 0 && id < eventLoop->timeEventNextId;
-    for (uint32_t leaf, *link = isKnown ? bucketOf(timers, id) : NULL; link && (leaf = *link);) {
+    uint32_t none = 0, leaf, *link = timers->blocks ? bucketOf(timers, id) : &none;
+    while ((leaf = *link)) {
         Block *block = blockOf(timers, leaf);
         Timer *timer = &block->timers[leaf % WIDTH];
         Node *node = &block->tree.nodes[leaf % WIDTH];
@@ -767,7 +767,7 @@ int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
         *link = node->next;
         timer->id = AE_DELETED_EVENT_ID;
         if (timers->head.id == id) timers->head.id = AE_DELETED_EVENT_ID;
-        if (node->when >= NEVER) return AE_OK; /* it is running, and fireNearest ends it */
+        if (node->when >= NEVER) return AE_OK; /* it is running: fireNearest ends it */
         setDeadline(timers, block, leaf, NEVER);
         endTimer(eventLoop, block, leaf);
         return AE_OK;
@@ -813,8 +813,8 @@ static void finalizeTimers(aeEventLoop *eventLoop) {
     }
 }
 
-/* A pass: fires what is due, each timer once, then calls finalizers. Returns how many fired. The
- * end stays in this microsecond, also after 512 passes: nothing fires early. */
+/* A pass: fires what is due, each timer once, then calls finalizers; returns how many fired. Passes
+ * after the 512th in a microsecond end where that one did, so that nothing fires early. */
 NOINLINE int fireTimers(aeEventLoop *eventLoop) {
     struct aeTimers *timers = eventLoop->timers;
     int fired = 0;

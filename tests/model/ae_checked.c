@@ -119,7 +119,7 @@ static const char *checkIndex(const struct aeTimers *timers, uint8_t *found) {
             FIND(leaf, IN_INDEX);
             long long id = blockOf(timers, leaf)->timers[leaf % WIDTH].id;
             HOLDS(bucketOf(timers, id) == bucket);
-            HOLDS(block->hash == MIXED_HASHES || block->hash == hashOf(id));
+            HOLDS(block->onlyHash == MIXED_HASHES || block->onlyHash == hashOf(id));
         }
     }
     return NULL;

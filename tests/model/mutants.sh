@@ -145,13 +145,13 @@ timers 's/if \(number > timers->blockMask\) (timers->blockMask = )/if (number >=
     'the index doubles one block early'
 timers 's/number & \(timers->blockMask >> 1\)\)/0)/' \
     'each new block is split off from the first one'
-timers 's/old->hash != MIXED_HASHES && //' \
+timers 's/old->onlyHash != MIXED_HASHES && //' \
     'a split moves nothing from a block whose entries have several hashes'
-timers 's/\(old->hash & timers->blockMask\) != number\) return;/1) return;/' \
+timers 's/\(old->onlyHash & timers->blockMask\) != number\) return;/1) return;/' \
     'a split moves nothing from a block whose entries have one hash'
-timers 's/home->hash == NO_HASH \? hash : MIXED_HASHES/hash/' \
+timers 's/home->onlyHash == NO_HASH \? hash : MIXED_HASHES/hash/' \
     'a block knows only the hash of its newest entry'
-timers 's/if \(home->hash != hash\) home->hash = /if (home->hash == NO_HASH) home->hash = /' \
+timers 's/if \(home->onlyHash != hash\) home->onlyHash = /if (home->onlyHash == NO_HASH) home->onlyHash = /' \
     'a block knows only the hash of its oldest entry'
 timers 's/old->buckets\[i\] = 0;//' \
     'a split leaves the entries where they were too'
