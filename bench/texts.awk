@@ -83,10 +83,6 @@ function span(digits,    a, b) {
 function isBehind(row) {
     return (row in best) && ours(row) > 1.02 * theirs(row)
 }
-function behindCount(pattern,    r, n) {
-    for (r = 1; r <= rowCount; r++) if (rows[r] ~ pattern && isBehind(rows[r])) n++
-    return n + 0
-}
 
 function say(text) {
     said = 1
@@ -106,22 +102,27 @@ function wrapped(text,    n, i, words, line, out) {
     return out line
 }
 
-function tellTimers(    steady, n, behind) {
-    steady = "^timers,[0-9]+,(create|churn|restart|fire|poll)(\\+poll)?$"
-    if (!(n = range(steady, "best"))) return
-    behind = behindCount(steady)
-    say("Creating, replacing, restarting and firing a timer, and a poll, take " span(2) \
-        " times as long as with the best of libev, libevent and libuv, with 10 to a million timers" \
-        " pending; " (behind ? behind : "none") " of the " n " figures " \
-        (behind == 1 ? "is" : "are") " above 1.02.")
+# One operation in the list of tellTimers.
+function ratioOf(operation, words) {
+    if (!range("^timers,[0-9]+," operation "(\\+poll)?$", "best")) return ""
+    return span(2) " for " words
+}
+function tellTimers(    list) {
+    list = ratioOf("create", "creating a timer")
+    if (list == "") return
+    say("With 10 to a million timers pending, libae takes this many times as long as the fastest of" \
+        " libev, libevent and libuv: " list ", " \
+        ratioOf("churn", "deleting one and creating another") ", " \
+        ratioOf("restart", "restarting the oldest") ", " ratioOf("fire", "firing one") ", " \
+        ratioOf("poll", "a poll") ". Below 1, libae is the fastest.")
 }
 
 function tellEvents(    text) {
     if (!range("^dispatch,.*,instructions$", "best")) return
-    text = "An event takes " span(2) \
-        " times the instructions of the best of libev, libevent and libuv,"
+    text = "To serve an event, libae executes " span(2) \
+        " times as many instructions as the best of libev, libevent and libuv,"
     range("^dispatch,.*,instructions$", "epoll")
-    say(text " and " span(2) " times those of a loop written by hand on epoll.")
+    say(text " and " span(2) " times as many as a loop written by hand on epoll.")
 }
 
 function tellLate() {
