@@ -20,9 +20,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,13 +31,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "support/anet_faults.h"
+#include "support/suite.h"
 
 /// Before and after a test ////////////////////////////////////////////////////////////////////////
 
-#define TEST(name) static void name(void **state __attribute__((unused)))
 #define PATIENCE 20000 /* ms; only a failing test waits that long */
 #define BACKLOG 16
 
@@ -98,6 +94,8 @@ static int teardown(void **state) {
         if (told.beyond[i] != '#') failed = 1, print_error("err was overrun\n");
     return failed ? -1 : 0;
 }
+
+#define TEST(name) TEST_BETWEEN(setup, name, teardown)
 
 #define assert_untold() assert_int_equal(err[0], '#')
 
@@ -1883,123 +1881,4 @@ TEST(a_fifo_is_distinguished_from_other_files) {
     close(fd);
     assert_int_equal(anetIsFifo(path), 0);
     unlink(path);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        T(the_names_have_the_values_that_programs_expect),
-        T(every_failure_may_go_without_a_message),
-        T(a_message_is_truncated_to_err_len_bytes),
-        T(whichever_step_of_a_call_fails_errno_is_set_and_nothing_leaks),
-        T(whichever_step_of_the_ipv6_server_fails_errno_is_set_and_nothing_leaks),
-        T(a_message_names_the_step_that_failed),
-        T(a_message_names_the_step_of_the_ipv6_server_that_failed),
-        T(every_fd_is_created_close_on_exec),
-        T(a_connection_is_made_without_waiting),
-        T(a_connection_is_made_over_ipv6_too),
-        T(a_connection_in_progress_is_a_success),
-        T(a_connection_made_at_once_is_a_success),
-        T(a_connecting_socket_has_reuseaddr),
-        T(a_refusal_is_reported_at_once_or_by_anetGetError),
-        T(after_an_address_that_fails_at_once_the_next_is_tried),
-        T(the_error_of_the_last_address_is_reported),
-        T(connecting_to_a_name_without_an_address_is_an_error),
-        T(a_look_up_without_memory_is_reported_as_ENOMEM),
-        T(a_system_error_of_a_look_up_is_reported_unchanged),
-        T(a_port_out_of_range_is_an_error_and_not_truncated),
-        T(the_highest_port_is_a_port),
-        T(a_connection_comes_from_the_source_address),
-        T(no_source_address_is_no_error),
-        T(a_source_that_cannot_be_resolved_is_ignored),
-        T(a_source_that_cannot_be_bound_is_ignored),
-        T(a_source_of_the_other_family_is_ignored),
-        T(a_source_that_cannot_be_used_is_ignored),
-        T(each_address_of_the_source_is_tried),
-        T(each_ipv6_address_of_the_source_is_tried),
-        T(the_source_is_tried_with_each_destination),
-        T(the_error_without_the_source_is_reported),
-        T(a_literal_address_resolves_to_itself),
-        T(a_link_local_address_resolves_to_itself_with_its_zone),
-        T(a_zone_without_a_name_is_a_number),
-        T(the_longest_address_has_room_for_its_zone),
-        T(a_zone_that_does_not_fit_the_buffer_is_left_out),
-        T(a_name_resolves_to_its_first_address),
-        T(ip_only_accepts_no_name),
-        T(the_preferred_family_is_asked_for_first),
-        T(the_other_family_is_used_if_there_is_none_of_the_preferred),
-        T(both_preferences_are_none),
-        T(a_name_without_an_address_does_not_resolve),
-        T(a_name_with_an_address_of_no_known_family_does_not_resolve),
-        T(an_address_that_does_not_fit_the_buffer_is_an_error),
-        T(a_server_listens_on_the_given_address),
-        T(a_server_listens_on_the_port_it_is_given),
-        T(null_and_star_are_any_ipv4_address),
-        T(null_and_the_stars_are_any_ipv6_address),
-        T(the_ipv6_star_is_no_ipv4_address),
-        T(a_server_accepts_no_address_of_the_other_family),
-        T(an_ipv6_server_listens_on_the_given_address),
-        T(both_families_can_share_a_port),
-        T(a_port_in_use_is_an_error),
-        T(an_address_of_another_machine_cannot_be_served),
-        T(of_a_name_with_several_addresses_the_first_is_served),
-        T(a_server_without_an_fd_left_is_an_error),
-        T(the_backlog_is_that_of_listen),
-        T(a_unix_server_listens_on_its_path),
-        T(permissions_are_applied_to_the_socket_file),
-        T(permissions_of_0_leave_it_to_the_umask),
-        T(permissions_come_before_the_first_client),
-        T(a_failure_after_the_bind_removes_the_socket_file),
-        T(a_path_that_exists_is_an_error_and_stays),
-        T(a_path_in_no_directory_is_an_error),
-        T(an_empty_path_is_an_error),
-        T(a_unix_path_that_does_not_fit_is_an_error_that_says_so),
-        T(the_longest_unix_path_that_fits_is_served),
-        T(an_accepted_connection_is_non_blocking_and_its_peer_is_reported),
-        T(an_ipv6_peer_is_reported),
-        T(ip_and_port_of_the_peer_may_be_NULL),
-        T(a_peer_address_that_does_not_fit_is_not_truncated_and_overruns_nothing),
-        T(nothing_to_accept_leaves_errno_as_accept_set_it),
-        T(accepting_without_an_fd_left_is_an_error_and_the_server_continues),
-        T(an_aborted_connection_has_an_errno_that_needs_a_retry),
-        T(accept_continues_after_a_signal),
-        T(whichever_step_of_an_accept_fails_the_new_fd_is_closed),
-        T(only_an_error_of_one_connection_needs_a_retry),
-        T(an_fd_is_made_non_blocking_and_blocking_again),
-        T(making_an_invalid_fd_non_blocking_or_blocking_is_an_error),
-        T(an_fd_is_made_close_on_exec),
-        T(delay_is_switched_off_and_on),
-        T(timeouts_are_in_milliseconds_and_0_disables_them),
-        T(a_receive_fails_after_its_timeout),
-        T(a_negative_timeout_is_an_error),
-        T(a_huge_timeout_does_not_overflow),
-        T(keep_alive_probes_after_interval_then_thrice_each_third_of_it),
-        T(keep_alive_below_a_second_is_an_error),
-        T(keep_alive_at_an_interval_that_the_system_refuses_stays_off),
-        T(keep_alive_that_fails_stays_off),
-        T(a_socket_is_marked_if_the_system_has_marks),
-        T(the_pending_error_of_a_socket_is_returned_once),
-        T(an_errno_is_returned_if_the_pending_error_cannot_be_read),
-        T(both_ends_of_a_connection_have_an_address),
-        T(both_ends_of_an_ipv6_connection_have_an_address),
-        T(a_link_local_address_keeps_its_zone_wherever_it_is_written),
-        T(a_unix_socket_has_no_address_but_unixsocket),
-        T(an_end_without_an_address_is_a_question_mark),
-        T(an_address_that_the_system_does_not_report_is_a_question_mark),
-        T(a_family_without_a_text_is_a_question_mark),
-        T(an_address_is_never_truncated_and_no_buffer_overrun),
-        T(ip_and_port_of_an_end_may_be_NULL),
-        T(an_ip_with_a_colon_is_formatted_in_brackets),
-        T(formatting_returns_the_whole_length_and_truncates_as_snprintf),
-        T(the_ends_of_an_fd_are_formatted),
-        T(each_end_of_a_pipe_is_non_blocking_only_if_asked),
-        T(both_ends_of_a_pipe_are_always_close_on_exec),
-        T(data_written_to_a_pipe_can_be_read),
-        T(a_pipe_accepts_no_other_flag),
-        T(a_pipe_with_one_fd_left_is_an_error),
-        T(a_pipe_that_fails_at_any_step_closes_both_ends),
-        T(a_fifo_is_distinguished_from_other_files),
-    };
-    return cmocka_run_group_tests_name("anet", tests, NULL, NULL);
 }

@@ -38,6 +38,13 @@ static int setUpPortThatLeavesCount(void **state) {
     return setUpLoop(state);
 }
 
+/* On each of these releases. */
+#define TEST(name)                                                 \
+    static void name(void **state);                                \
+    REGISTER(setUpPortOfOtherRelease, name, " (ETIME)", tearDown)  \
+    REGISTER(setUpPortThatLeavesCount, name, " (count)", tearDown) \
+    TEST_BETWEEN(setUpPort, name, tearDown)
+
 static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
     assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
 }
@@ -377,38 +384,4 @@ TEST(without_memory_for_more_a_batch_that_finds_the_port_full_is_served) {
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) sendByte(pipes[i].in);
     for (int round = 0; round < 4; round++) look();
     for (int i = 0; i < MORE_THAN_A_BATCH; i++) assert_in_range(counts[i], 1, 6);
-}
-
-int main(void) {
-#define ON_ANY_RELEASE(name)                                                 \
-    cmocka_unit_test_setup_teardown(name, setUpPort, tearDown),              \
-        {#name " (ETIME)", name, setUpPortOfOtherRelease, tearDown, NULL}, { \
-#name " (count)", name, setUpPortThatLeavesCount, tearDown, NULL     \
-    }
-    const struct CMUnitTest tests[] = {
-        ON_ANY_RELEASE(the_port_is_close_on_exec),
-        ON_ANY_RELEASE(retrieved_fds_are_associated_again_before_the_next_wait),
-        ON_ANY_RELEASE(zero_timeouts_lose_nothing),
-        ON_ANY_RELEASE(a_deleted_fd_is_not_associated_again),
-        ON_ANY_RELEASE(a_number_reused_between_retrieval_and_the_next_wait_is_associated_once),
-        ON_ANY_RELEASE(fault_7_deleting_an_fd_that_was_closed_does_not_abort),
-        ON_ANY_RELEASE(fault_7_deleting_one_mask_of_a_closed_fd_does_not_abort),
-        ON_ANY_RELEASE(fault_7_deleting_one_of_two_masks_keeps_the_other),
-        ON_ANY_RELEASE(fault_7_deleting_one_of_two_masks_in_the_handler_keeps_the_other),
-        ON_ANY_RELEASE(fault_7_an_empty_pipe_at_end_of_file_reaches_its_handler),
-        ON_ANY_RELEASE(a_condition_that_has_passed_is_not_reported),
-        ON_ANY_RELEASE(a_signal_loses_none_of_the_events),
-        ON_ANY_RELEASE(fault_17_an_entry_that_was_not_filled_is_no_event),
-        ON_ANY_RELEASE(fault_17_an_entry_of_the_wait_before_is_no_event),
-        ON_ANY_RELEASE(fault_17_events_that_come_with_EINTR_are_served),
-        ON_ANY_RELEASE(a_full_port_refuses_with_EAGAIN_and_nothing_changes),
-        ON_ANY_RELEASE(an_fd_that_finds_the_port_full_is_served_and_associated_later),
-        ON_ANY_RELEASE(an_fd_that_finds_the_port_full_is_polled_every_10_milliseconds),
-        ON_ANY_RELEASE(an_fd_that_is_associated_and_then_refused_is_reported_once),
-        ON_ANY_RELEASE(timeouts_reach_the_kernel_to_the_microsecond),
-        ON_ANY_RELEASE(more_ready_fds_than_a_batch_are_all_served),
-        ON_ANY_RELEASE(many_fds_that_find_the_port_full_do_not_keep_others_from_being_served),
-        ON_ANY_RELEASE(without_memory_for_more_a_batch_that_finds_the_port_full_is_served),
-    };
-    return cmocka_run_group_tests_name("evport", tests, NULL, NULL);
 }

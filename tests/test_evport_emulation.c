@@ -6,13 +6,6 @@
 
 #define _GNU_SOURCE
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -31,6 +24,7 @@
 #include <unistd.h>
 
 #include "support/evport/port_emulation.h"
+#include "support/suite.h"
 
 static int port, readEnd, writeEnd, here, there;
 static port_event_t got[64];
@@ -60,6 +54,8 @@ static int tearDown(void **state) {
     close(there);
     return 0;
 }
+
+#define TEST(name) TEST_BETWEEN(setUp, name, tearDown)
 
 static void *user(int number) {
     return (void *)(intptr_t)number;
@@ -113,15 +109,13 @@ static long long monotonicNanoseconds(void) {
 
 /// The port's fd ///
 
-static void a_port_is_a_real_fd_and_is_not_close_on_exec(void **state) {
-    (void)state;
+TEST(a_port_is_a_real_fd_and_is_not_close_on_exec) {
     assert_int_equal(fcntl(port, F_GETFD), 0);
     assert_int_equal(fcntl(port, F_SETFD, FD_CLOEXEC), 0);
     assert_int_equal(fcntl(port, F_GETFD), FD_CLOEXEC);
 }
 
-static void a_closed_port_is_EBADF(void **state) {
-    (void)state;
+TEST(a_closed_port_is_EBADF) {
     assert_int_equal(close(port), 0);
     assert_int_equal(fcntl(port, F_GETFD), -1);
     assert_int_equal(associate(readEnd, POLLIN), EBADF);
@@ -129,16 +123,14 @@ static void a_closed_port_is_EBADF(void **state) {
     assert_int_equal(getn(64, 1, 0, 0), EBADF);
 }
 
-static void an_fd_that_is_no_port_is_EBADFD(void **state) {
-    (void)state;
+TEST(an_fd_that_is_no_port_is_EBADFD) {
     assert_int_equal(port_associate(here, PORT_SOURCE_FD, (uintptr_t)there, POLLIN, NULL), -1);
     assert_int_equal(errno, EBADFD);
     assert_int_equal(port_get(here, got, NULL), -1);
     assert_int_equal(errno, EBADFD);
 }
 
-static void a_port_at_the_number_of_a_closed_one_is_empty(void **state) {
-    (void)state;
+TEST(a_port_at_the_number_of_a_closed_one_is_empty) {
     int number = port;
     assert_int_equal(associate(writeEnd, POLLOUT), 0);
     close(port);
@@ -148,8 +140,7 @@ static void a_port_at_the_number_of_a_closed_one_is_empty(void **state) {
     assert_int_equal(dissociate(writeEnd), ENOENT);
 }
 
-static void two_ports_do_not_share_associations(void **state) {
-    (void)state;
+TEST(two_ports_do_not_share_associations) {
     struct timespec zero = {0, 0};
     int other = port_create();
     assert_int_equal(associate(writeEnd, POLLOUT), 0);
@@ -159,8 +150,7 @@ static void two_ports_do_not_share_associations(void **state) {
     close(other);
 }
 
-static void a_child_can_use_a_port_of_its_own(void **state) {
-    (void)state;
+TEST(a_child_can_use_a_port_of_its_own) {
     pid_t child = fork();
     assert_int_not_equal(child, -1);
     if (child == 0) {
@@ -176,23 +166,20 @@ static void a_child_can_use_a_port_of_its_own(void **state) {
 
 /// Associations ///
 
-static void an_event_carries_source_object_and_user(void **state) {
-    (void)state;
+TEST(an_event_carries_source_object_and_user) {
     assert_int_equal(associate(here, POLLIN | POLLOUT), 0);
     assert_int_equal(retrieveAll(), 1);
     assertEvent(&got[0], here, POLLOUT);
 }
 
-static void reading_and_writing_are_one_event(void **state) {
-    (void)state;
+TEST(reading_and_writing_are_one_event) {
     put(there, "x");
     assert_int_equal(associate(here, POLLIN | POLLOUT), 0);
     assert_int_equal(retrieveAll(), 1);
     assertEvent(&got[0], here, POLLIN | POLLOUT);
 }
 
-static void retrieving_an_event_ends_the_association(void **state) {
-    (void)state;
+TEST(retrieving_an_event_ends_the_association) {
     assert_int_equal(associate(writeEnd, POLLOUT), 0);
     assert_int_equal(portEmulationAssociated(port, writeEnd), POLLOUT);
     assert_int_equal(retrieveAll(), 1);
@@ -201,8 +188,7 @@ static void retrieving_an_event_ends_the_association(void **state) {
     assert_int_equal(dissociate(writeEnd), ENOENT);
 }
 
-static void associating_again_reports_a_condition_that_still_holds(void **state) {
-    (void)state;
+TEST(associating_again_reports_a_condition_that_still_holds) {
     put(writeEnd, "x");
     for (int i = 0; i < 3; i++) {
         assert_int_equal(associate(readEnd, POLLIN), 0);
@@ -211,8 +197,7 @@ static void associating_again_reports_a_condition_that_still_holds(void **state)
     }
 }
 
-static void associating_an_associated_fd_replaces_events_and_user(void **state) {
-    (void)state;
+TEST(associating_an_associated_fd_replaces_events_and_user) {
     put(there, "x");
     assert_int_equal(associate(here, POLLIN), 0);
     assert_int_equal(port_associate(port, PORT_SOURCE_FD, (uintptr_t)here, POLLOUT, user(99)), 0);
@@ -221,31 +206,27 @@ static void associating_an_associated_fd_replaces_events_and_user(void **state) 
     assert_ptr_equal(got[0].portev_user, user(99));
 }
 
-static void associating_an_associated_fd_drops_its_queued_event(void **state) {
-    (void)state;
+TEST(associating_an_associated_fd_drops_its_queued_event) {
     assert_int_equal(associate(here, POLLOUT), 0);
     assert_int_equal(associate(here, POLLIN), 0);
     assert_int_equal(retrieveAll(), 0);
     assert_int_equal(portEmulationAssociated(port, here), POLLIN);
 }
 
-static void dissociating_drops_the_queued_event(void **state) {
-    (void)state;
+TEST(dissociating_drops_the_queued_event) {
     assert_int_equal(associate(here, POLLOUT), 0);
     assert_int_equal(dissociate(here), 0);
     assert_int_equal(retrieveAll(), 0);
 }
 
-static void dissociating_what_is_not_associated_is_ENOENT(void **state) {
-    (void)state;
+TEST(dissociating_what_is_not_associated_is_ENOENT) {
     assert_int_equal(dissociate(here), ENOENT);
     assert_int_equal(associate(here, POLLIN), 0);
     assert_int_equal(dissociate(here), 0);
     assert_int_equal(dissociate(here), ENOENT);
 }
 
-static void a_closed_fd_is_EBADFD(void **state) {
-    (void)state;
+TEST(a_closed_fd_is_EBADFD) {
     int closed = dup(here);
     assert_int_equal(associate(closed, POLLIN), 0);
     close(closed);
@@ -254,16 +235,14 @@ static void a_closed_fd_is_EBADFD(void **state) {
     assert_int_equal(associate(-1, POLLIN), EBADFD);
 }
 
-static void another_source_is_EINVAL(void **state) {
-    (void)state;
+TEST(another_source_is_EINVAL) {
     assert_int_equal(port_associate(port, PORT_SOURCE_FD + 1, (uintptr_t)here, POLLIN, NULL), -1);
     assert_int_equal(errno, EINVAL);
     assert_int_equal(port_dissociate(port, PORT_SOURCE_FD + 1, (uintptr_t)here), -1);
     assert_int_equal(errno, EINVAL);
 }
 
-static void a_full_port_is_EAGAIN_until_there_is_room(void **state) {
-    (void)state;
+TEST(a_full_port_is_EAGAIN_until_there_is_room) {
     portEmulationLimit(2);
     assert_int_equal(associate(here, POLLOUT), 0);
     assert_int_equal(associate(readEnd, POLLIN), 0);
@@ -276,16 +255,14 @@ static void a_full_port_is_EAGAIN_until_there_is_room(void **state) {
     assert_int_equal(associate(here, POLLOUT), 0);
 }
 
-static void an_association_can_be_made_to_fail_once(void **state) {
-    (void)state;
+TEST(an_association_can_be_made_to_fail_once) {
     portEmulationFailAssociate(ENOMEM);
     assert_int_equal(associate(here, POLLOUT), ENOMEM);
     assert_int_equal(portEmulationAssociated(port, here), -1);
     assert_int_equal(associate(here, POLLOUT), 0);
 }
 
-static void calls_are_counted(void **state) {
-    (void)state;
+TEST(calls_are_counted) {
     associate(here, POLLOUT);
     dissociate(here);
     retrieveAll();
@@ -294,8 +271,7 @@ static void calls_are_counted(void **state) {
 
 /// Closing ///
 
-static void closing_an_fd_drops_its_association_and_event(void **state) {
-    (void)state;
+TEST(closing_an_fd_drops_its_association_and_event) {
     int fd = dup(here);
     assert_int_equal(associate(fd, POLLOUT), 0);
     close(fd);
@@ -303,8 +279,7 @@ static void closing_an_fd_drops_its_association_and_event(void **state) {
     assert_int_equal(retrieveAll(), 0);
 }
 
-static void a_reused_number_is_not_associated(void **state) {
-    (void)state;
+TEST(a_reused_number_is_not_associated) {
     int fd = dup(here);
     assert_int_equal(associate(fd, POLLOUT), 0);
     close(fd);
@@ -314,8 +289,7 @@ static void a_reused_number_is_not_associated(void **state) {
     close(fd);
 }
 
-static void dup2_over_an_fd_closes_it(void **state) {
-    (void)state;
+TEST(dup2_over_an_fd_closes_it) {
     int fd = dup(here);
     assert_int_equal(associate(fd, POLLOUT), 0);
     assert_int_equal(dup2(writeEnd, fd), fd);
@@ -324,16 +298,14 @@ static void dup2_over_an_fd_closes_it(void **state) {
     close(fd);
 }
 
-static void closing_a_duplicate_leaves_the_association_alone(void **state) {
-    (void)state;
+TEST(closing_a_duplicate_leaves_the_association_alone) {
     int duplicate = dup(here);
     assert_int_equal(associate(here, POLLOUT), 0);
     close(duplicate);
     assert_int_equal(retrieveAll(), 1);
 }
 
-static void a_close_inside_libc_is_noticed_by_the_next_look(void **state) {
-    (void)state;
+TEST(a_close_inside_libc_is_noticed_by_the_next_look) {
     FILE *file = fdopen(dup(here), "w");
     int fd = fileno(file);
     assert_int_equal(associate(fd, POLLIN), 0);
@@ -344,8 +316,7 @@ static void a_close_inside_libc_is_noticed_by_the_next_look(void **state) {
 
 /// Conditions ///
 
-static void a_condition_that_comes_true_later_is_reported(void **state) {
-    (void)state;
+TEST(a_condition_that_comes_true_later_is_reported) {
     assert_int_equal(associate(readEnd, POLLIN), 0);
     assert_int_equal(retrieveAll(), 0);
     put(writeEnd, "x");
@@ -353,8 +324,7 @@ static void a_condition_that_comes_true_later_is_reported(void **state) {
     assertEvent(&got[0], readEnd, POLLIN);
 }
 
-static void an_event_is_delivered_though_its_data_was_read_meanwhile(void **state) {
-    (void)state;
+TEST(an_event_is_delivered_though_its_data_was_read_meanwhile) {
     put(writeEnd, "x");
     assert_int_equal(associate(readEnd, POLLIN), 0);
     drain(readEnd, 1);
@@ -364,8 +334,7 @@ static void an_event_is_delivered_though_its_data_was_read_meanwhile(void **stat
     assert_int_equal(retrieveAll(), 0);
 }
 
-static void an_event_can_be_noticed_before_its_data_is_read(void **state) {
-    (void)state;
+TEST(an_event_can_be_noticed_before_its_data_is_read) {
     assert_int_equal(associate(readEnd, POLLIN), 0);
     put(writeEnd, "x");
     portEmulationNotice(port);
@@ -373,24 +342,21 @@ static void an_event_can_be_noticed_before_its_data_is_read(void **state) {
     assert_int_equal(retrieveAll(), 1);
 }
 
-static void a_queued_event_does_not_change(void **state) {
-    (void)state;
+TEST(a_queued_event_does_not_change) {
     assert_int_equal(associate(here, POLLIN | POLLOUT), 0);
     put(there, "x");
     assert_int_equal(retrieveAll(), 1);
     assertEvent(&got[0], here, POLLOUT);
 }
 
-static void an_empty_pipe_at_end_of_file_is_POLLHUP_alone(void **state) {
-    (void)state;
+TEST(an_empty_pipe_at_end_of_file_is_POLLHUP_alone) {
     assert_int_equal(associate(readEnd, POLLIN), 0);
     close(writeEnd);
     assert_int_equal(retrieveAll(), 1);
     assertEvent(&got[0], readEnd, POLLHUP);
 }
 
-static void POLLERR_comes_unasked(void **state) {
-    (void)state;
+TEST(POLLERR_comes_unasked) {
     assert_int_equal(associate(writeEnd, 0), 0);
     assert_int_equal(retrieveAll(), 0);
     close(readEnd);
@@ -398,8 +364,7 @@ static void POLLERR_comes_unasked(void **state) {
     assertEvent(&got[0], writeEnd, POLLERR);
 }
 
-static void a_regular_file_is_always_ready(void **state) {
-    (void)state;
+TEST(a_regular_file_is_always_ready) {
     char name[] = "/tmp/evportXXXXXX";
     int fd = mkstemp(name);
     unlink(name);
@@ -411,8 +376,7 @@ static void a_regular_file_is_always_ready(void **state) {
 
 /// Retrieving ///
 
-static void events_come_in_the_order_in_which_they_happened(void **state) {
-    (void)state;
+TEST(events_come_in_the_order_in_which_they_happened) {
     assert_int_equal(associate(writeEnd, POLLOUT), 0);
     assert_int_equal(associate(readEnd, POLLIN), 0);
     assert_int_equal(associate(here, POLLOUT), 0);
@@ -425,8 +389,7 @@ static void events_come_in_the_order_in_which_they_happened(void **state) {
     assertEvent(&got[2], readEnd, POLLIN);
 }
 
-static void no_more_than_max_are_retrieved_and_the_others_stay(void **state) {
-    (void)state;
+TEST(no_more_than_max_are_retrieved_and_the_others_stay) {
     associate(writeEnd, POLLOUT);
     associate(here, POLLOUT);
     associate(there, POLLOUT);
@@ -437,8 +400,7 @@ static void no_more_than_max_are_retrieved_and_the_others_stay(void **state) {
     assertEvent(&got[0], there, POLLOUT);
 }
 
-static void a_max_of_0_only_counts(void **state) {
-    (void)state;
+TEST(a_max_of_0_only_counts) {
     associate(writeEnd, POLLOUT);
     associate(readEnd, POLLIN);
     put(writeEnd, "x");
@@ -449,23 +411,20 @@ static void a_max_of_0_only_counts(void **state) {
     assert_int_equal(retrieveAll(), 2);
 }
 
-static void an_nget_of_0_retrieves_nothing(void **state) {
-    (void)state;
+TEST(an_nget_of_0_retrieves_nothing) {
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(64, 0, FOR_EVER, 0), 0);
     assert_int_equal(nget, 0);
     assert_int_equal(retrieveAll(), 1);
 }
 
-static void an_nget_above_max_is_EINVAL(void **state) {
-    (void)state;
+TEST(an_nget_above_max_is_EINVAL) {
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(1, 2, FOR_EVER, 0), EINVAL);
     assert_int_equal(retrieveAll(), 1);
 }
 
-static void port_get_retrieves_one_event(void **state) {
-    (void)state;
+TEST(port_get_retrieves_one_event) {
     associate(writeEnd, POLLOUT);
     associate(here, POLLOUT);
     assert_int_equal(port_get(port, got, NULL), 0);
@@ -473,8 +432,7 @@ static void port_get_retrieves_one_event(void **state) {
     assert_int_equal(retrieveAll(), 1);
 }
 
-static void twenty_thousand_fds_are_each_told_once(void **state) {
-    (void)state;
+TEST(twenty_thousand_fds_are_each_told_once) {
     enum { BATCH = 1000 };
     struct rlimit limit, before;
     getrlimit(RLIMIT_NOFILE, &before);
@@ -508,8 +466,7 @@ static void twenty_thousand_fds_are_each_told_once(void **state) {
 
 /// Time ///
 
-static void a_zero_timeout_answers_0_with_whatever_there_is(void **state) {
-    (void)state;
+TEST(a_zero_timeout_answers_0_with_whatever_there_is) {
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(64, 2, 0, 0), 0);
     assert_int_equal(nget, 1);
@@ -517,8 +474,7 @@ static void a_zero_timeout_answers_0_with_whatever_there_is(void **state) {
     assert_int_equal(nget, 0);
 }
 
-static void a_zero_timeout_can_answer_ETIME_with_whatever_there_is(void **state) {
-    (void)state;
+TEST(a_zero_timeout_can_answer_ETIME_with_whatever_there_is) {
     portEmulationZeroTimeoutIsEtime(true);
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(64, 2, 0, 0), ETIME);
@@ -531,8 +487,7 @@ static void a_zero_timeout_can_answer_ETIME_with_whatever_there_is(void **state)
     assert_int_equal(nget, 1);
 }
 
-static void nget_can_stay_as_it_was_when_there_is_nothing(void **state) {
-    (void)state;
+TEST(nget_can_stay_as_it_was_when_there_is_nothing) {
     portEmulationZeroTimeoutIsEtime(true);
     portEmulationLeavesCount(true);
     got[0].portev_source = 77;
@@ -547,8 +502,7 @@ static void nget_can_stay_as_it_was_when_there_is_nothing(void **state) {
     assertEvent(&got[0], writeEnd, POLLOUT);
 }
 
-static void a_retrieval_can_be_made_to_answer_EINTR_once(void **state) {
-    (void)state;
+TEST(a_retrieval_can_be_made_to_answer_EINTR_once) {
     for (int stays = 0; stays < 2; stays++) {
         portEmulationInterruptRetrieval(stays);
         assert_int_equal(getn(64, 3, 0, 0), 0); /* Nothing to retrieve. */
@@ -562,8 +516,7 @@ static void a_retrieval_can_be_made_to_answer_EINTR_once(void **state) {
     }
 }
 
-static void the_environment_selects_the_habits_of_Solaris(void **state) {
-    (void)state;
+TEST(the_environment_selects_the_habits_of_Solaris) {
     assert_int_equal(setenv("EMULATED_SYSTEM", "solaris", 1), 0);
     portEmulationReset();
     unsetenv("EMULATED_SYSTEM");
@@ -576,15 +529,13 @@ static void the_environment_selects_the_habits_of_Solaris(void **state) {
     }
 }
 
-static void port_get_with_a_zero_timeout_answers_ETIME(void **state) {
-    (void)state;
+TEST(port_get_with_a_zero_timeout_answers_ETIME) {
     struct timespec zero = {0, 0};
     assert_int_equal(port_get(port, got, &zero), -1);
     assert_int_equal(errno, ETIME);
 }
 
-static void when_the_time_is_out_ETIME_comes_with_the_events_there_are(void **state) {
-    (void)state;
+TEST(when_the_time_is_out_ETIME_comes_with_the_events_there_are) {
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(64, 2, 0, 1000000), ETIME);
     assert_int_equal(nget, 1);
@@ -594,8 +545,7 @@ static void when_the_time_is_out_ETIME_comes_with_the_events_there_are(void **st
     assert_int_equal(nget, 0);
 }
 
-static void a_timeout_is_never_cut_short(void **state) {
-    (void)state;
+TEST(a_timeout_is_never_cut_short) {
     associate(readEnd, POLLIN);
     const long waits[] = {1, 1000, 123456, 999999, 1000001, 3700000};
     for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
@@ -605,8 +555,7 @@ static void a_timeout_is_never_cut_short(void **state) {
     }
 }
 
-static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **state) {
-    (void)state;
+TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds) {
     long long shortest =
         INT64_MAX; /* On a busy machine some of them may fail, but not a thousand. */
     for (int i = 0; i < 1000 && shortest >= 1000000; i++) {
@@ -618,8 +567,7 @@ static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **stat
     assert_true(shortest < 1000000);
 }
 
-static void an_invalid_timeout_is_EINVAL_and_retrieves_nothing(void **state) {
-    (void)state;
+TEST(an_invalid_timeout_is_EINVAL_and_retrieves_nothing) {
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(64, 1, 0, -1), EINVAL);
     assert_int_equal(getn(64, 1, 0, 1000000000), EINVAL);
@@ -628,8 +576,7 @@ static void an_invalid_timeout_is_EINVAL_and_retrieves_nothing(void **state) {
     assert_int_equal(retrieveAll(), 1);
 }
 
-static void a_huge_timeout_waits_for_an_event(void **state) {
-    (void)state;
+TEST(a_huge_timeout_waits_for_an_event) {
     associate(writeEnd, POLLOUT);
     assert_int_equal(getn(64, 1, (time_t)INT64_MAX, 999999999), 0);
     assert_int_equal(nget, 1);
@@ -639,8 +586,7 @@ static void doNothing(int signal) {
     (void)signal;
 }
 
-static void a_signal_ends_a_wait_with_EINTR_and_all_as_before(void **state) {
-    (void)state;
+TEST(a_signal_ends_a_wait_with_EINTR_and_all_as_before) {
     struct sigaction action = {.sa_handler = doNothing, .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &action, NULL); /* Not restored: a late signal may arrive at the end. */
     struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
@@ -676,8 +622,7 @@ static pthread_t startWaiting(struct wait *wait) {
     return thread;
 }
 
-static void a_wait_goes_on_until_nget_events_are_there(void **state) {
-    (void)state;
+TEST(a_wait_goes_on_until_nget_events_are_there) {
     struct wait wait = {.wanted = 2};
     associate(readEnd, POLLIN);
     associate(here, POLLIN);
@@ -689,8 +634,7 @@ static void a_wait_goes_on_until_nget_events_are_there(void **state) {
     assert_int_equal(wait.got, 2);
 }
 
-static void a_wait_in_one_thread_does_not_hold_up_another(void **state) {
-    (void)state;
+TEST(a_wait_in_one_thread_does_not_hold_up_another) {
     struct wait wait = {.wanted = 1};
     int other = port_create();
     associate(readEnd, POLLIN);
@@ -707,8 +651,7 @@ static void a_wait_in_one_thread_does_not_hold_up_another(void **state) {
     close(other);
 }
 
-static void an_association_made_in_another_thread_ends_a_wait(void **state) {
-    (void)state;
+TEST(an_association_made_in_another_thread_ends_a_wait) {
     struct wait wait = {.wanted = 1};
     pthread_t thread = startWaiting(&wait);
     associate(writeEnd, POLLOUT);
@@ -717,73 +660,10 @@ static void an_association_made_in_another_thread_ends_a_wait(void **state) {
     assert_int_equal(wait.got, 1);
 }
 
-static void closing_the_port_ends_a_wait_with_EBADFD(void **state) {
-    (void)state;
+TEST(closing_the_port_ends_a_wait_with_EBADFD) {
     struct wait wait = {.wanted = 1};
     pthread_t thread = startWaiting(&wait);
     close(port);
     pthread_join(thread, NULL);
     assert_int_equal(wait.error, EBADFD);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setUp, tearDown)
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(a_port_is_a_real_fd_and_is_not_close_on_exec),
-        TEST(a_closed_port_is_EBADF),
-        TEST(an_fd_that_is_no_port_is_EBADFD),
-        TEST(a_port_at_the_number_of_a_closed_one_is_empty),
-        TEST(two_ports_do_not_share_associations),
-        TEST(a_child_can_use_a_port_of_its_own),
-        TEST(an_event_carries_source_object_and_user),
-        TEST(reading_and_writing_are_one_event),
-        TEST(retrieving_an_event_ends_the_association),
-        TEST(associating_again_reports_a_condition_that_still_holds),
-        TEST(associating_an_associated_fd_replaces_events_and_user),
-        TEST(associating_an_associated_fd_drops_its_queued_event),
-        TEST(dissociating_drops_the_queued_event),
-        TEST(dissociating_what_is_not_associated_is_ENOENT),
-        TEST(a_closed_fd_is_EBADFD),
-        TEST(another_source_is_EINVAL),
-        TEST(a_full_port_is_EAGAIN_until_there_is_room),
-        TEST(an_association_can_be_made_to_fail_once),
-        TEST(calls_are_counted),
-        TEST(closing_an_fd_drops_its_association_and_event),
-        TEST(a_reused_number_is_not_associated),
-        TEST(dup2_over_an_fd_closes_it),
-        TEST(closing_a_duplicate_leaves_the_association_alone),
-        TEST(a_close_inside_libc_is_noticed_by_the_next_look),
-        TEST(a_condition_that_comes_true_later_is_reported),
-        TEST(an_event_is_delivered_though_its_data_was_read_meanwhile),
-        TEST(an_event_can_be_noticed_before_its_data_is_read),
-        TEST(a_queued_event_does_not_change),
-        TEST(an_empty_pipe_at_end_of_file_is_POLLHUP_alone),
-        TEST(POLLERR_comes_unasked),
-        TEST(a_regular_file_is_always_ready),
-        TEST(events_come_in_the_order_in_which_they_happened),
-        TEST(no_more_than_max_are_retrieved_and_the_others_stay),
-        TEST(a_max_of_0_only_counts),
-        TEST(an_nget_of_0_retrieves_nothing),
-        TEST(an_nget_above_max_is_EINVAL),
-        TEST(port_get_retrieves_one_event),
-        TEST(twenty_thousand_fds_are_each_told_once),
-        TEST(a_zero_timeout_answers_0_with_whatever_there_is),
-        TEST(a_zero_timeout_can_answer_ETIME_with_whatever_there_is),
-        TEST(nget_can_stay_as_it_was_when_there_is_nothing),
-        TEST(a_retrieval_can_be_made_to_answer_EINTR_once),
-        TEST(the_environment_selects_the_habits_of_Solaris),
-        TEST(port_get_with_a_zero_timeout_answers_ETIME),
-        TEST(when_the_time_is_out_ETIME_comes_with_the_events_there_are),
-        TEST(a_timeout_is_never_cut_short),
-        TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds),
-        TEST(an_invalid_timeout_is_EINVAL_and_retrieves_nothing),
-        TEST(a_huge_timeout_waits_for_an_event),
-        TEST(a_signal_ends_a_wait_with_EINTR_and_all_as_before),
-        TEST(a_wait_goes_on_until_nget_events_are_there),
-        TEST(a_wait_in_one_thread_does_not_hold_up_another),
-        TEST(an_association_made_in_another_thread_ends_a_wait),
-        TEST(closing_the_port_ends_a_wait_with_EBADFD),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define TEST TEST_FROZEN
+
 enum { BOTH = AE_READABLE | AE_WRITABLE, PAST_FIRST_SLOTS = 200, MOST_TRIES = 10000 };
 
 static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
@@ -36,17 +38,9 @@ static void assertLoopWorks(aeEventLoop *el) {
     shut(ready.in);
 }
 
-static int setUpFrozen(void **state) {
-    int result = setUpLoop(state);
-    freezeClock();
-    return result;
-}
-
-#define FROZEN(name) cmocka_unit_test_setup_teardown(name, setUpFrozen, tearDown)
-
 /// Failures one by one ////////////////////////////////////////////////////////////////////////////
 
-TEST(fault_5_creating_a_loop_without_memory_returns_NULL_with_ENOMEM) {
+TEST_WITHOUT_LOOP(fault_5_creating_a_loop_without_memory_returns_NULL_with_ENOMEM) {
     int blocks = liveBlocks(), fds = openFds(), n = 0;
     do {
         assert_true(++n < MOST_TRIES);
@@ -65,7 +59,7 @@ TEST(fault_5_creating_a_loop_without_memory_returns_NULL_with_ENOMEM) {
     assertLoopWorks(loop);
 }
 
-TEST(fault_5_creating_a_loop_that_the_kernel_refuses_returns_NULL_with_its_errno) {
+TEST_WITHOUT_LOOP(fault_5_creating_a_loop_that_the_kernel_refuses_returns_NULL_with_its_errno) {
     int blocks = liveBlocks(), fds = openFds();
     failNth(CREATE, 1, EMFILE);
     loop = aeCreateEventLoop(SETSIZE);
@@ -314,40 +308,40 @@ static int liveThroughEach(CallKind kind, int error) {
     return 0;
 }
 
-TEST(fault_5_a_life_survives_the_failure_of_any_allocation) {
+TEST_WITHOUT_LOOP(fault_5_a_life_survives_the_failure_of_any_allocation) {
     freezeClock();
     assert_true(liveThroughEach(MEMORY, 0) > 5);
 }
 
-TEST(a_life_survives_the_failure_of_any_creation) {
+TEST_WITHOUT_LOOP(a_life_survives_the_failure_of_any_creation) {
     freezeClock();
     liveThroughEach(CREATE, EMFILE);
 }
 
-TEST(a_life_survives_the_failure_of_any_change) {
+TEST_WITHOUT_LOOP(a_life_survives_the_failure_of_any_change) {
     freezeClock();
     liveThroughEach(CHANGE, ENOMEM);
     liveThroughEach(CHANGE, ENOSPC);
 }
 
-TEST(a_life_survives_the_interruption_of_any_wait) {
+TEST_WITHOUT_LOOP(a_life_survives_the_interruption_of_any_wait) {
     freezeClock();
     assert_true(liveThroughEach(WAIT, EINTR) >= 10);
 }
 
-TEST(a_life_survives_the_refusal_of_any_precise_wait) {
+TEST_WITHOUT_LOOP(a_life_survives_the_refusal_of_any_precise_wait) {
     freezeClock();
     liveThroughEach(PRECISE_WAIT, ENOSYS);
     liveThroughEach(PRECISE_WAIT, EPERM);
     liveThroughEach(PRECISE_WAIT, EINTR);
 }
 
-TEST(a_life_survives_the_failure_of_any_fcntl) {
+TEST_WITHOUT_LOOP(a_life_survives_the_failure_of_any_fcntl) {
     freezeClock();
     liveThroughEach(FCNTL, EBADF);
 }
 
-TEST(a_life_survives_the_failure_of_any_close) {
+TEST_WITHOUT_LOOP(a_life_survives_the_failure_of_any_close) {
     freezeClock();
     liveThroughEach(CLOSE, EINTR);
     liveThroughEach(CLOSE, EIO);
@@ -512,21 +506,21 @@ static const char *waitCall(void) {
     return "select";
 }
 
-TEST(a_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_and_reason) {
+TEST_WITHOUT_LOOP(a_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_and_reason) {
     assertDiesOf(WAIT, EINVAL, AE_FILE_EVENTS, waitCall());
     assertDiesOf(WAIT, EFAULT, AE_FILE_EVENTS | AE_DONT_WAIT, waitCall());
 }
 
-TEST(a_poll_that_always_fails_with_EBADF_aborts_and_does_not_spin) {
+TEST_WITHOUT_LOOP(a_poll_that_always_fails_with_EBADF_aborts_and_does_not_spin) {
     assertDiesOf(WAIT, EBADF, AE_FILE_EVENTS, waitCall());
 }
 
-TEST(a_true_error_of_a_precise_poll_is_reported_by_the_other_one) {
+TEST_WITHOUT_LOOP(a_true_error_of_a_precise_poll_is_reported_by_the_other_one) {
     if (!backendIs("epoll")) SKIP("this backend has no epoll_pwait2");
     assertDiesOf(WAIT, EINVAL, AE_ALL_EVENTS, "epoll_wait");
 }
 
-TEST(a_poll_that_works_does_not_abort_and_says_nothing) {
+TEST_WITHOUT_LOOP(a_poll_that_works_does_not_abort_and_says_nothing) {
     int status = dieOf(CREATE, EINVAL, AE_FILE_EVENTS);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
@@ -534,36 +528,3 @@ TEST(a_poll_that_works_does_not_abort_and_says_nothing) {
 }
 
 /// The list ///////////////////////////////////////////////////////////////////////////////////////
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        WITHOUT_LOOP(fault_5_creating_a_loop_without_memory_returns_NULL_with_ENOMEM),
-        WITHOUT_LOOP(fault_5_creating_a_loop_that_the_kernel_refuses_returns_NULL_with_its_errno),
-        FROZEN(fault_5_an_event_without_memory_changes_nothing),
-        FROZEN(fault_2_a_reused_fd_that_the_kernel_refuses_changes_nothing),
-        FROZEN(fault_5_a_timer_without_memory_changes_nothing),
-        FROZEN(repeated_failures_to_create_a_timer_do_not_keep_more_memory),
-        FROZEN(a_timer_that_replaces_a_deleted_one_needs_no_memory),
-        FROZEN(fault_5_firing_deleting_finalizing_and_resizing_need_no_memory),
-        FROZEN(fault_5_a_resize_without_memory_changes_nothing),
-        WITHOUT_LOOP(fault_5_a_life_survives_the_failure_of_any_allocation),
-        WITHOUT_LOOP(a_life_survives_the_failure_of_any_creation),
-        WITHOUT_LOOP(a_life_survives_the_failure_of_any_change),
-        WITHOUT_LOOP(a_life_survives_the_interruption_of_any_wait),
-        WITHOUT_LOOP(a_life_survives_the_refusal_of_any_precise_wait),
-        WITHOUT_LOOP(a_life_survives_the_failure_of_any_fcntl),
-        WITHOUT_LOOP(a_life_survives_the_failure_of_any_close),
-        FROZEN(EINTR_ends_the_wait_with_no_events),
-        FROZEN(timers_that_are_due_fire_after_EINTR),
-        FROZEN(no_timer_fires_early_after_EINTR),
-        FROZEN(without_epoll_pwait2_timeouts_round_up_to_milliseconds),
-        FROZEN(with_epoll_pwait2_forbidden_timeouts_round_up_to_milliseconds),
-        FROZEN(with_epoll_pwait2_refused_with_any_errno_timeouts_round_up_to_milliseconds),
-        FROZEN(without_epoll_pwait2_the_longest_wait_still_fits),
-        WITHOUT_LOOP(a_poll_that_fails_with_EINVAL_aborts_with_one_line_of_backend_call_and_reason),
-        WITHOUT_LOOP(a_poll_that_always_fails_with_EBADF_aborts_and_does_not_spin),
-        WITHOUT_LOOP(a_true_error_of_a_precise_poll_is_reported_by_the_other_one),
-        WITHOUT_LOOP(a_poll_that_works_does_not_abort_and_says_nothing),
-    };
-    return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
-}

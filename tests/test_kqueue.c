@@ -28,6 +28,8 @@ static int setUpKqueue(void **state) {
     return setUpLoop(state);
 }
 
+#define TEST(name) TEST_BETWEEN(setUpKqueue, name, tearDown)
+
 static void add(int fd, int mask, aeFileProc *proc, void *clientData) {
     assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
 }
@@ -353,40 +355,4 @@ TEST(a_signal_ends_the_wait_without_events) {
     add(newPipe().out, AE_READABLE, neverFile, NULL);
     failNth(WAIT, 1, EINTR);
     assert_int_equal(aeProcessEvents(loop, AE_FILE_EVENTS), 0);
-}
-
-int main(void) {
-#define WITH_KQUEUE(name) cmocka_unit_test_setup_teardown(name, setUpKqueue, tearDown)
-    const struct CMUnitTest tests[] = {
-        WITH_KQUEUE(the_queue_is_close_on_exec),
-        WITH_KQUEUE(deleting_the_loop_closes_the_queue),
-        WITH_KQUEUE(a_mask_of_both_is_one_call_and_two_filters),
-        WITH_KQUEUE(both_events_of_an_fd_become_one_entry),
-        WITH_KQUEUE(events_of_an_fd_are_combined_in_any_order),
-        WITH_KQUEUE(events_split_between_two_batches_are_served_once_each),
-        WITH_KQUEUE(end_of_file_on_one_filter_is_reported_as_both),
-        WITH_KQUEUE(a_terminal_that_hangs_up_is_reported_to_the_reader_as_both),
-        WITH_KQUEUE(a_device_that_the_kernel_refuses_is_not_registered),
-        WITH_KQUEUE(the_end_of_input_alone_is_not_reported_to_the_reader_as_both),
-        WITH_KQUEUE(the_end_of_input_with_an_error_is_reported_to_the_reader_as_both),
-        WITH_KQUEUE(an_error_of_the_filter_is_reported_to_the_reader_as_both),
-        WITH_KQUEUE(notes_without_an_end_are_no_hang_up),
-        WITH_KQUEUE(the_end_of_output_is_reported_to_the_writer_as_both),
-        WITH_KQUEUE(the_end_of_one_side_is_not_reported_for_the_other_that_has_a_filter),
-        WITH_KQUEUE(only_a_reader_at_the_end_of_input_is_polled_and_only_once),
-        WITH_KQUEUE(a_closed_reader_is_reported_to_the_writer_as_both),
-        WITH_KQUEUE(after_a_refused_second_filter_the_first_is_removed),
-        WITH_KQUEUE(after_a_refused_first_filter_the_second_is_removed),
-        WITH_KQUEUE(after_a_refused_second_filter_an_earlier_first_one_remains),
-        WITH_KQUEUE(fault_7_deleting_both_masks_of_an_fd_that_has_one_leaves_no_filter_armed),
-        WITH_KQUEUE(deleting_one_mask_disarms_one_filter),
-        WITH_KQUEUE(a_reused_number_does_not_get_the_filters_and_handlers_of_the_closed_fd),
-        WITH_KQUEUE(a_refusal_on_a_reused_number_changes_nothing),
-        WITH_KQUEUE(fault_15_deleting_the_loop_in_a_forked_child_closes_no_file),
-        WITH_KQUEUE(fault_15_deleting_the_loop_in_a_forked_child_disturbs_no_new_loop),
-        WITH_KQUEUE(fault_15_a_forked_child_that_polls_ends_with_a_message),
-        WITH_KQUEUE(timeouts_reach_the_kernel_to_the_microsecond),
-        WITH_KQUEUE(a_signal_ends_the_wait_without_events),
-    };
-    return cmocka_run_group_tests_name("kqueue", tests, NULL, NULL);
 }

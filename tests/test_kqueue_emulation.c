@@ -7,13 +7,6 @@
 
 #define _GNU_SOURCE
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +27,7 @@
 #include <unistd.h>
 
 #include "support/kqueue/kqueue_emulation.h"
+#include "support/suite.h"
 
 #ifdef KQUEUE_EMULATION_NETBSD
 #define USER(number) ((intptr_t)(number))
@@ -70,6 +64,8 @@ static int tearDown(void **state) {
     close(there);
     return 0;
 }
+
+#define TEST(name) TEST_BETWEEN(setUp, name, tearDown)
 
 /* Makes one change without retrieving events. Returns 0 or the errno. */
 static int change(int fd, short filter, int flags) {
@@ -127,15 +123,13 @@ static int thisSystem(void) {
 
 /// The queue's fd ///
 
-static void a_queue_is_a_real_fd_and_is_not_close_on_exec(void **state) {
-    (void)state;
+TEST(a_queue_is_a_real_fd_and_is_not_close_on_exec) {
     assert_int_equal(fcntl(kq, F_GETFD), 0);
     assert_int_equal(fcntl(kq, F_SETFD, FD_CLOEXEC), 0);
     assert_int_equal(fcntl(kq, F_GETFD), FD_CLOEXEC);
 }
 
-static void a_closed_queue_is_EBADF(void **state) {
-    (void)state;
+TEST(a_closed_queue_is_EBADF) {
     int closed = kqueue();
     assert_int_equal(close(closed), 0);
     assert_int_equal(fcntl(closed, F_GETFD), -1);
@@ -143,14 +137,12 @@ static void a_closed_queue_is_EBADF(void **state) {
     assert_int_equal(errno, EBADF);
 }
 
-static void an_fd_that_is_no_queue_is_EBADF(void **state) {
-    (void)state;
+TEST(an_fd_that_is_no_queue_is_EBADF) {
     assert_int_equal(kevent(readEnd, NULL, 0, got, 64, &zero), -1);
     assert_int_equal(errno, EBADF);
 }
 
-static void a_queue_at_the_number_of_a_closed_one_is_empty(void **state) {
-    (void)state;
+TEST(a_queue_at_the_number_of_a_closed_one_is_empty) {
     int number = kq;
     add(writeEnd, EVFILT_WRITE);
     close(kq);
@@ -159,8 +151,7 @@ static void a_queue_at_the_number_of_a_closed_one_is_empty(void **state) {
     assert_int_equal(poll64(), 0);
 }
 
-static void two_queues_do_not_share_knotes(void **state) {
-    (void)state;
+TEST(two_queues_do_not_share_knotes) {
     int other = kqueue();
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(kevent(other, NULL, 0, got, 64, &zero), 0);
@@ -168,8 +159,7 @@ static void two_queues_do_not_share_knotes(void **state) {
     close(other);
 }
 
-static void a_child_does_not_inherit_the_queue(void **state) {
-    (void)state;
+TEST(a_child_does_not_inherit_the_queue) {
     add(writeEnd, EVFILT_WRITE);
     pid_t child = fork();
     assert_int_not_equal(child, -1);
@@ -188,16 +178,14 @@ static void a_child_does_not_inherit_the_queue(void **state) {
 
 /// Changes ///
 
-static void adding_a_knote_twice_gives_one_event(void **state) {
-    (void)state;
+TEST(adding_a_knote_twice_gives_one_event) {
     add(writeEnd, EVFILT_WRITE);
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(poll64(), 1);
     assert_int_equal(kqueueEmulationArmed(kq, writeEnd, EVFILT_WRITE), 1);
 }
 
-static void adding_an_existing_knote_replaces_udata_and_flags(void **state) {
-    (void)state;
+TEST(adding_an_existing_knote_replaces_udata_and_flags) {
     assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_ONESHOT), 0);
     struct kevent event;
     EV_SET(&event, writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, USER(12345));
@@ -207,8 +195,7 @@ static void adding_an_existing_knote_replaces_udata_and_flags(void **state) {
     assert_int_equal(poll64(), 1);
 }
 
-static void udata_is_kept_per_knote(void **state) {
-    (void)state;
+TEST(udata_is_kept_per_knote) {
     struct kevent changes[2];
     EV_SET(&changes[0], here, EVFILT_READ, EV_ADD, 0, 0, USER(1));
     EV_SET(&changes[1], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(2));
@@ -219,8 +206,7 @@ static void udata_is_kept_per_knote(void **state) {
     assert_true(got[1].udata == USER(got[1].filter == EVFILT_READ ? 1 : 2));
 }
 
-static void deleting_one_filter_keeps_the_other(void **state) {
-    (void)state;
+TEST(deleting_one_filter_keeps_the_other) {
     add(here, EVFILT_READ);
     add(here, EVFILT_WRITE);
     put(there, "x");
@@ -229,16 +215,14 @@ static void deleting_one_filter_keeps_the_other(void **state) {
     assertEvent(&got[0], here, EVFILT_READ);
 }
 
-static void deleting_a_missing_knote_is_ENOENT(void **state) {
-    (void)state;
+TEST(deleting_a_missing_knote_is_ENOENT) {
     add(here, EVFILT_READ);
     assert_int_equal(change(here, EVFILT_WRITE, EV_DELETE), ENOENT);
     assert_int_equal(change(there, EVFILT_READ, EV_DELETE), ENOENT);
     assert_int_equal(change(here, EVFILT_WRITE, EV_ENABLE), ENOENT);
 }
 
-static void changes_of_a_closed_fd_are_EBADF(void **state) {
-    (void)state;
+TEST(changes_of_a_closed_fd_are_EBADF) {
     int closed = dup(readEnd);
     add(closed, EVFILT_READ);
     close(closed);
@@ -247,14 +231,12 @@ static void changes_of_a_closed_fd_are_EBADF(void **state) {
     assert_int_equal(change(-1, EVFILT_READ, EV_ADD), EBADF);
 }
 
-static void an_unknown_filter_is_EINVAL(void **state) {
-    (void)state;
+TEST(an_unknown_filter_is_EINVAL) {
     assert_int_equal(change(readEnd, -7, EV_ADD), EINVAL);
     assert_int_equal(change(readEnd, 0, EV_ADD), EINVAL);
 }
 
-static void a_disabled_knote_is_silent_until_it_is_enabled(void **state) {
-    (void)state;
+TEST(a_disabled_knote_is_silent_until_it_is_enabled) {
     assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_DISABLE), 0);
     assert_int_equal(poll64(), 0);
     assert_int_equal(kqueueEmulationArmed(kq, writeEnd, 0), 0);
@@ -266,8 +248,7 @@ static void a_disabled_knote_is_silent_until_it_is_enabled(void **state) {
     assert_int_equal(poll64(), 1);
 }
 
-static void several_changes_in_one_call_are_made_before_it_waits(void **state) {
-    (void)state;
+TEST(several_changes_in_one_call_are_made_before_it_waits) {
     struct kevent changes[3];
     EV_SET(&changes[0], here, EVFILT_WRITE, EV_ADD, 0, 0, USER(here));
     EV_SET(&changes[1], writeEnd, EVFILT_WRITE, EV_ADD, 0, 0, USER(writeEnd));
@@ -276,8 +257,7 @@ static void several_changes_in_one_call_are_made_before_it_waits(void **state) {
     assertEvent(&got[0], writeEnd, EVFILT_WRITE);
 }
 
-static void a_failed_change_is_told_in_the_eventlist_and_the_others_are_made(void **state) {
-    (void)state;
+TEST(a_failed_change_is_told_in_the_eventlist_and_the_others_are_made) {
     add(writeEnd, EVFILT_WRITE); /* Pending, but not retrieved by a call that reports errors. */
     struct kevent changes[3];
     EV_SET(&changes[0], here, EVFILT_READ, EV_DELETE, 0, 0, USER(7));
@@ -294,8 +274,7 @@ static void a_failed_change_is_told_in_the_eventlist_and_the_others_are_made(voi
     assert_int_equal(kqueueEmulationArmed(kq, here, EVFILT_WRITE), 1);
 }
 
-static void a_failed_change_without_room_ends_the_call_after_the_earlier_ones(void **state) {
-    (void)state;
+TEST(a_failed_change_without_room_ends_the_call_after_the_earlier_ones) {
     struct kevent changes[3];
     EV_SET(&changes[0], here, EVFILT_READ, EV_ADD, 0, 0, USER(here));
     EV_SET(&changes[1], there, EVFILT_READ, EV_DELETE, 0, 0, USER(there));
@@ -307,8 +286,7 @@ static void a_failed_change_without_room_ends_the_call_after_the_earlier_ones(vo
 }
 
 #ifdef EV_RECEIPT
-static void receipts_answer_each_change_and_drain_nothing(void **state) {
-    (void)state;
+TEST(receipts_answer_each_change_and_drain_nothing) {
     add(writeEnd, EVFILT_WRITE);
     struct kevent list[2]; /* The same array for changes and events. */
     EV_SET(&list[0], here, EVFILT_READ, EV_ADD | EV_RECEIPT, 0, 0, USER(here));
@@ -323,8 +301,7 @@ static void receipts_answer_each_change_and_drain_nothing(void **state) {
     assert_int_equal((list[1].flags & EV_DELETE) != 0, thisSystem() == MACOS);
 }
 
-static void a_receipt_without_room_leaves_the_later_changes_unmade(void **state) {
-    (void)state;
+TEST(a_receipt_without_room_leaves_the_later_changes_unmade) {
     struct kevent changes[3];
     EV_SET(&changes[0], here, EVFILT_READ, EV_ADD | EV_RECEIPT, 0, 0, USER(here));
     EV_SET(&changes[1], here, EVFILT_WRITE, EV_ADD | EV_RECEIPT, 0, 0, USER(here));
@@ -335,8 +312,7 @@ static void a_receipt_without_room_leaves_the_later_changes_unmade(void **state)
 }
 
 #else
-static void changes_that_succeed_let_pending_events_through(void **state) {
-    (void)state;
+TEST(changes_that_succeed_let_pending_events_through) {
     add(writeEnd, EVFILT_WRITE);
     struct kevent list[2]; /* The same array for changes and events. */
     EV_SET(&list[0], here, EVFILT_READ, EV_ADD, 0, 0, USER(here));
@@ -350,8 +326,7 @@ static void changes_that_succeed_let_pending_events_through(void **state) {
 }
 #endif
 
-static void an_EV_ADD_can_be_made_to_fail_once(void **state) {
-    (void)state;
+TEST(an_EV_ADD_can_be_made_to_fail_once) {
     kqueueEmulationFailAdd(EVFILT_WRITE, ENOMEM);
     add(here, EVFILT_READ);
     assert_int_equal(change(here, EVFILT_WRITE, EV_ADD), ENOMEM);
@@ -360,8 +335,7 @@ static void an_EV_ADD_can_be_made_to_fail_once(void **state) {
     assert_int_equal(kqueueEmulationArmed(kq, here, 0), 2);
 }
 
-static void calls_and_the_largest_batch_are_counted(void **state) {
-    (void)state;
+TEST(calls_and_the_largest_batch_are_counted) {
     poll64();
     kevent(kq, NULL, 0, got, 3, &zero);
     assert_int_equal(kqueueEmulationCalls(), 2);
@@ -370,8 +344,7 @@ static void calls_and_the_largest_batch_are_counted(void **state) {
 
 /// Closing ///
 
-static void closing_an_fd_removes_its_knotes_at_once(void **state) {
-    (void)state;
+TEST(closing_an_fd_removes_its_knotes_at_once) {
     int fd = dup(here);
     add(fd, EVFILT_READ);
     add(fd, EVFILT_WRITE);
@@ -380,8 +353,7 @@ static void closing_an_fd_removes_its_knotes_at_once(void **state) {
     assert_int_equal(poll64(), 0);
 }
 
-static void a_reused_number_has_no_knotes(void **state) {
-    (void)state;
+TEST(a_reused_number_has_no_knotes) {
     int fd = dup(here);
     add(fd, EVFILT_WRITE);
     close(fd);
@@ -391,8 +363,7 @@ static void a_reused_number_has_no_knotes(void **state) {
     close(fd);
 }
 
-static void closing_a_number_counts_even_if_a_duplicate_lives_on(void **state) {
-    (void)state;
+TEST(closing_a_number_counts_even_if_a_duplicate_lives_on) {
     int fd = dup(writeEnd), duplicate = dup(fd);
     assert_int_equal(change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
     close(fd);
@@ -400,16 +371,14 @@ static void closing_a_number_counts_even_if_a_duplicate_lives_on(void **state) {
     close(duplicate);
 }
 
-static void closing_a_duplicate_leaves_the_knotes_alone(void **state) {
-    (void)state;
+TEST(closing_a_duplicate_leaves_the_knotes_alone) {
     int duplicate = dup(writeEnd);
     add(writeEnd, EVFILT_WRITE);
     close(duplicate);
     assert_int_equal(poll64(), 1);
 }
 
-static void dup2_over_an_fd_closes_it(void **state) {
-    (void)state;
+TEST(dup2_over_an_fd_closes_it) {
     int fd = dup(here);
     add(fd, EVFILT_WRITE);
     assert_int_equal(dup2(writeEnd, fd), fd);
@@ -420,16 +389,14 @@ static void dup2_over_an_fd_closes_it(void **state) {
     close(fd);
 }
 
-static void dup2_that_closes_nothing_removes_nothing(void **state) {
-    (void)state;
+TEST(dup2_that_closes_nothing_removes_nothing) {
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(dup2(writeEnd, writeEnd), writeEnd);
     assert_int_equal(dup2(-1, writeEnd), -1);
     assert_int_equal(poll64(), 1);
 }
 
-static void close_range_closes_each_fd(void **state) {
-    (void)state;
+TEST(close_range_closes_each_fd) {
     int fd = fcntl(here, F_DUPFD, 200);
     add(fd, EVFILT_WRITE);
     assert_int_equal(close_range(200, 300, 0), 0);
@@ -437,8 +404,7 @@ static void close_range_closes_each_fd(void **state) {
     assert_int_equal(change(fd, EVFILT_WRITE, EV_DELETE), EBADF);
 }
 
-static void a_close_inside_libc_is_noticed_by_the_next_call(void **state) {
-    (void)state;
+TEST(a_close_inside_libc_is_noticed_by_the_next_call) {
     FILE *file = fdopen(dup(here), "w");
     int fd = fileno(file);
     add(fd, EVFILT_WRITE);
@@ -454,8 +420,7 @@ static void closeSomething(int signal) {
     errno = error;
 }
 
-static void a_signal_handler_may_close_at_any_moment(void **state) {
-    (void)state;
+TEST(a_signal_handler_may_close_at_any_moment) {
     struct sigaction action = {.sa_handler = closeSomething};
     sigaction(SIGALRM, &action, NULL); /* Not restored: a late signal may arrive at the end. */
     struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
@@ -470,8 +435,7 @@ static void a_signal_handler_may_close_at_any_moment(void **state) {
 
 /// Readiness ///
 
-static void events_are_level_triggered(void **state) {
-    (void)state;
+TEST(events_are_level_triggered) {
     add(readEnd, EVFILT_READ);
     assert_int_equal(poll64(), 0);
     put(writeEnd, "abc");
@@ -483,8 +447,7 @@ static void events_are_level_triggered(void **state) {
     assert_int_equal(poll64(), 0);
 }
 
-static void data_holds_the_bytes_to_read(void **state) {
-    (void)state;
+TEST(data_holds_the_bytes_to_read) {
     add(readEnd, EVFILT_READ);
     add(here, EVFILT_READ);
     put(writeEnd, "abc");
@@ -494,8 +457,7 @@ static void data_holds_the_bytes_to_read(void **state) {
     assert_int_equal(got[1].data, got[1].ident == (uintptr_t)readEnd ? 3 : 6);
 }
 
-static void a_full_pipe_is_not_writable(void **state) {
-    (void)state;
+TEST(a_full_pipe_is_not_writable) {
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(poll64(), 1);
     assert_true(got[0].data > 0);
@@ -503,16 +465,14 @@ static void a_full_pipe_is_not_writable(void **state) {
     assert_int_equal(poll64(), 0);
 }
 
-static void EV_ONESHOT_removes_the_knote_with_its_first_event(void **state) {
-    (void)state;
+TEST(EV_ONESHOT_removes_the_knote_with_its_first_event) {
     assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_ONESHOT), 0);
     assert_int_equal(poll64(), 1);
     assert_int_equal(poll64(), 0);
     assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_DELETE), ENOENT);
 }
 
-static void EV_CLEAR_reports_only_news(void **state) {
-    (void)state;
+TEST(EV_CLEAR_reports_only_news) {
     assert_int_equal(change(here, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
     assert_int_equal(change(here, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
     put(there, "x");
@@ -524,16 +484,14 @@ static void EV_CLEAR_reports_only_news(void **state) {
     assert_int_equal(poll64(), 0);
 }
 
-static void EV_CLEAR_does_not_report_news_that_went_by(void **state) {
-    (void)state;
+TEST(EV_CLEAR_does_not_report_news_that_went_by) {
     assert_int_equal(change(readEnd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
     put(writeEnd, "x");
     drain(readEnd, 1);
     assert_int_equal(poll64(), 0);
 }
 
-static void adding_an_EV_CLEAR_knote_again_reports_what_holds(void **state) {
-    (void)state;
+TEST(adding_an_EV_CLEAR_knote_again_reports_what_holds) {
     for (int i = 0; i < 2; i++) {
         assert_int_equal(change(writeEnd, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
         assert_int_equal(poll64(), 1);
@@ -544,8 +502,7 @@ static void adding_an_EV_CLEAR_knote_again_reports_what_holds(void **state) {
     assert_int_equal(poll64(), 1);
 }
 
-static void EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file(void **state) {
-    (void)state;
+TEST(EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file) {
     int fd = dup(here);
     assert_int_equal(change(fd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
     assert_int_equal(dup2(readEnd, fd), fd);
@@ -557,8 +514,7 @@ static void EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file(void **sta
     close(fd);
 }
 
-static void EV_CLEAR_after_being_disabled_reports_what_holds(void **state) {
-    (void)state;
+TEST(EV_CLEAR_after_being_disabled_reports_what_holds) {
     assert_int_equal(change(readEnd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
     put(writeEnd, "x");
     assert_int_equal(poll64(), 1);
@@ -568,8 +524,7 @@ static void EV_CLEAR_after_being_disabled_reports_what_holds(void **state) {
     assert_int_equal(poll64(), 0);
 }
 
-static void a_pipe_without_writer_is_EOF_for_its_reader(void **state) {
-    (void)state;
+TEST(a_pipe_without_writer_is_EOF_for_its_reader) {
     add(readEnd, EVFILT_READ);
     put(writeEnd, "abc");
     close(writeEnd);
@@ -583,8 +538,7 @@ static void a_pipe_without_writer_is_EOF_for_its_reader(void **state) {
     assert_int_equal(got[0].data, 0);
 }
 
-static void a_full_pipe_without_reader_is_EOF_for_its_writer_unless_it_is_NetBSDs(void **state) {
-    (void)state;
+TEST(a_full_pipe_without_reader_is_EOF_for_its_writer_unless_it_is_NetBSDs) {
     fillUp(writeEnd);
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(poll64(), 0);
@@ -595,7 +549,7 @@ static void a_full_pipe_without_reader_is_EOF_for_its_writer_unless_it_is_NetBSD
     assert_true(got[0].flags & EV_EOF);
 }
 
-static void a_pipe_without_reader_may_be_refused_for_writing_unless_it_is_watched(void **state) {
+TEST(a_pipe_without_reader_may_be_refused_for_writing_unless_it_is_watched) {
     static const int errors[SYSTEMS] = {EPIPE, EPIPE, EBADF, 0, EPIPE, 0};
     (void)state;
     struct kevent change;
@@ -611,8 +565,7 @@ static void a_pipe_without_reader_may_be_refused_for_writing_unless_it_is_watche
     assert_int_equal(poll64(), errno == 0);
 }
 
-static void the_wrong_end_of_a_pipe_is_silent_on_FreeBSD(void **state) {
-    (void)state;
+TEST(the_wrong_end_of_a_pipe_is_silent_on_FreeBSD) {
     add(writeEnd, EVFILT_READ);
     assert_int_equal(poll64(), 0);
     close(readEnd);
@@ -620,7 +573,7 @@ static void the_wrong_end_of_a_pipe_is_silent_on_FreeBSD(void **state) {
     if (thisSystem() != FREEBSD) assert_true(got[0].flags & EV_EOF);
 }
 
-static void each_system_refuses_other_files(void **state) {
+TEST(each_system_refuses_other_files) {
     static const int fileWritten[SYSTEMS] = {0, 0, EINVAL, EINVAL, EINVAL, 0};
     static const int deviceRead[SYSTEMS] = {ENODEV, 0, 0, 0, 0, EINVAL};
     static const int deviceWritten[SYSTEMS] = {ENODEV, 0, 0, EINVAL, EINVAL, EINVAL};
@@ -638,7 +591,7 @@ static void each_system_refuses_other_files(void **state) {
     close(terminal);
 }
 
-static void DragonFly_tells_how_much_of_a_socket_has_ended(void **state) {
+TEST(DragonFly_tells_how_much_of_a_socket_has_ended) {
     enum { NODATA = 0x1000, HUP = 0x0800 };
     static const struct {
         int flags;
@@ -670,8 +623,7 @@ static void assertPoll(int fd, int in, int out, int both) {
     }
 }
 
-static void poll_reports_a_half_close_as_each_system_does(void **state) {
-    (void)state;
+TEST(poll_reports_a_half_close_as_each_system_does) {
     shutdown(there, SHUT_WR);
     if (thisSystem() == MACOS)
         assertPoll(here, POLLIN | POLLHUP, POLLOUT, POLLIN | POLLHUP);
@@ -679,7 +631,7 @@ static void poll_reports_a_half_close_as_each_system_does(void **state) {
         assertPoll(here, POLLIN, POLLOUT, POLLIN | POLLOUT);
 }
 
-static void poll_reports_a_hang_up_as_each_system_does(void **state) {
+TEST(poll_reports_a_hang_up_as_each_system_does) {
     const int all = POLLIN | POLLOUT | POLLHUP;
     (void)state;
     close(there);
@@ -691,7 +643,7 @@ static void poll_reports_a_hang_up_as_each_system_does(void **state) {
         assertPoll(here, POLLIN | POLLHUP, POLLOUT | POLLHUP, all);
 }
 
-static void poll_reports_devices_as_each_system_does(void **state) {
+TEST(poll_reports_devices_as_each_system_does) {
     int device = open("/dev/null", O_RDWR);
     (void)state;
     if (thisSystem() == MACOS)
@@ -701,7 +653,7 @@ static void poll_reports_devices_as_each_system_does(void **state) {
     close(device);
 }
 
-static void poll_waits_if_the_system_would_not_report_what_Linux_does(void **state) {
+TEST(poll_waits_if_the_system_would_not_report_what_Linux_does) {
     const bool reported = thisSystem() != NETBSD && thisSystem() != MACOS;
     struct pollfd request = {here, 0, 0};
     (void)state;
@@ -713,8 +665,7 @@ static void poll_waits_if_the_system_would_not_report_what_Linux_does(void **sta
 
 /// More of events ///
 
-static void a_peer_that_shuts_down_is_EOF_for_reading_only(void **state) {
-    (void)state;
+TEST(a_peer_that_shuts_down_is_EOF_for_reading_only) {
     add(here, EVFILT_READ);
     add(here, EVFILT_WRITE);
     put(there, "x");
@@ -740,8 +691,7 @@ static int listenOn(struct sockaddr_in *address) {
     return listener;
 }
 
-static void a_listening_socket_is_readable_when_someone_connects(void **state) {
-    (void)state;
+TEST(a_listening_socket_is_readable_when_someone_connects) {
     struct sockaddr_in address;
     int listener = listenOn(&address), client = socket(AF_INET, SOCK_STREAM, 0);
     add(listener, EVFILT_READ);
@@ -772,8 +722,7 @@ static int socketError(int fd) {
     return error;
 }
 
-static void fflags_hold_the_socket_error_which_getsockopt_still_finds(void **state) {
-    (void)state;
+TEST(fflags_hold_the_socket_error_which_getsockopt_still_finds) {
     int fd = refusedSocket();
     add(fd, EVFILT_WRITE);
     for (int i = 0; i < 2; i++) {
@@ -787,8 +736,7 @@ static void fflags_hold_the_socket_error_which_getsockopt_still_finds(void **sta
     close(fd);
 }
 
-static void the_socket_error_can_be_left_on_the_socket(void **state) {
-    (void)state;
+TEST(the_socket_error_can_be_left_on_the_socket) {
     kqueueEmulationReportSocketErrors(false);
     int fd = refusedSocket();
     add(fd, EVFILT_WRITE);
@@ -800,8 +748,7 @@ static void the_socket_error_can_be_left_on_the_socket(void **state) {
     close(fd);
 }
 
-static void a_regular_file_is_readable_before_its_end_and_always_writable(void **state) {
-    (void)state;
+TEST(a_regular_file_is_readable_before_its_end_and_always_writable) {
     char name[] = "/tmp/kqueueXXXXXX";
     int fd = mkstemp(name);
     unlink(name);
@@ -818,8 +765,7 @@ static void a_regular_file_is_readable_before_its_end_and_always_writable(void *
 
 /// Order and number ///
 
-static void reading_and_writing_are_two_events(void **state) {
-    (void)state;
+TEST(reading_and_writing_are_two_events) {
     add(here, EVFILT_READ);
     add(here, EVFILT_WRITE);
     put(there, "x");
@@ -828,8 +774,7 @@ static void reading_and_writing_are_two_events(void **state) {
     assertEvent(&got[1], here, EVFILT_WRITE);
 }
 
-static void shuffling_tells_the_same_events_in_another_order(void **state) {
-    (void)state;
+TEST(shuffling_tells_the_same_events_in_another_order) {
     add(here, EVFILT_READ);
     add(here, EVFILT_WRITE);
     add(there, EVFILT_WRITE);
@@ -858,8 +803,7 @@ static void shuffling_tells_the_same_events_in_another_order(void **state) {
     assert_true(apart > 0 && adjacent > 0 && writeFirst > 0 && writeFirst < 100);
 }
 
-static void a_short_list_gets_every_event_in_turn(void **state) {
-    (void)state;
+TEST(a_short_list_gets_every_event_in_turn) {
     add(here, EVFILT_WRITE);
     add(there, EVFILT_WRITE);
     add(writeEnd, EVFILT_WRITE);
@@ -871,8 +815,7 @@ static void a_short_list_gets_every_event_in_turn(void **state) {
     assert_true(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2]);
 }
 
-static void twenty_thousand_fds_are_each_told_once_a_round(void **state) {
-    (void)state;
+TEST(twenty_thousand_fds_are_each_told_once_a_round) {
     enum { BATCH = 1000 };
     struct rlimit limit, before;
     getrlimit(RLIMIT_NOFILE, &before);
@@ -904,21 +847,18 @@ static void twenty_thousand_fds_are_each_told_once_a_round(void **state) {
 
 /// Time ///
 
-static void a_zero_timeout_does_not_wait(void **state) {
-    (void)state;
+TEST(a_zero_timeout_does_not_wait) {
     add(readEnd, EVFILT_READ);
     assert_int_equal(poll64(), 0);
 }
 
-static void no_room_for_events_returns_at_once(void **state) {
-    (void)state;
+TEST(no_room_for_events_returns_at_once) {
     add(writeEnd, EVFILT_WRITE);
     assert_int_equal(kevent(kq, NULL, 0, NULL, 0, NULL), 0);
     assert_int_equal(kevent(kq, NULL, 0, got, 0, NULL), 0);
 }
 
-static void a_timeout_is_never_cut_short(void **state) {
-    (void)state;
+TEST(a_timeout_is_never_cut_short) {
     add(readEnd, EVFILT_READ);
     const long waits[] = {1, 1000, 123456, 999999, 1000001, 3700000};
     for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
@@ -929,8 +869,7 @@ static void a_timeout_is_never_cut_short(void **state) {
     }
 }
 
-static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **state) {
-    (void)state;
+TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds) {
     struct timespec timeout = {0, 10000};
     long long shortest =
         INT64_MAX; /* On a busy machine some of them may fail, but not a thousand. */
@@ -943,8 +882,7 @@ static void a_timeout_of_microseconds_is_not_rounded_to_milliseconds(void **stat
     assert_true(shortest < 1000000);
 }
 
-static void an_invalid_timeout_is_EINVAL_after_the_changes(void **state) {
-    (void)state;
+TEST(an_invalid_timeout_is_EINVAL_after_the_changes) {
     const struct timespec invalid[] = {{0, -1}, {0, 1000000000}, {-1, 0}};
     for (int i = 0; i < 3; i++) {
         struct kevent event;
@@ -955,8 +893,7 @@ static void an_invalid_timeout_is_EINVAL_after_the_changes(void **state) {
     }
 }
 
-static void a_huge_timeout_waits_for_an_event_or_is_refused(void **state) {
-    (void)state;
+TEST(a_huge_timeout_waits_for_an_event_or_is_refused) {
     struct timespec timeout = {(time_t)(sizeof(time_t) == 4 ? INT32_MAX : INT64_MAX), 999999999};
     add(writeEnd, EVFILT_WRITE);
     bool refused = thisSystem() == MACOS || thisSystem() == OPENBSD5;
@@ -983,13 +920,11 @@ static void assertSignalEndsWait(int fd) {
     assert_int_equal(kqueueEmulationArmed(kq, fd, EVFILT_READ), 1);
 }
 
-static void a_signal_ends_a_wait_with_EINTR_after_the_changes(void **state) {
-    (void)state;
+TEST(a_signal_ends_a_wait_with_EINTR_after_the_changes) {
     assertSignalEndsWait(readEnd);
 }
 
-static void a_file_at_its_end_lets_kevent_sleep(void **state) {
-    (void)state;
+TEST(a_file_at_its_end_lets_kevent_sleep) {
     char name[] = "/tmp/kqueueXXXXXX";
     int fd = mkstemp(name);
     unlink(name);
@@ -1013,8 +948,7 @@ static pthread_t startWaiting(int *result) {
     return thread;
 }
 
-static void a_wait_in_one_thread_does_not_hold_up_another(void **state) {
-    (void)state;
+TEST(a_wait_in_one_thread_does_not_hold_up_another) {
     int result, other = kqueue();
     struct kevent event;
     add(readEnd, EVFILT_READ);
@@ -1030,8 +964,7 @@ static void a_wait_in_one_thread_does_not_hold_up_another(void **state) {
     close(other);
 }
 
-static void a_knote_added_in_another_thread_ends_a_wait(void **state) {
-    (void)state;
+TEST(a_knote_added_in_another_thread_ends_a_wait) {
     int result;
     pthread_t thread = startWaiting(&result);
     add(writeEnd, EVFILT_WRITE);
@@ -1039,8 +972,7 @@ static void a_knote_added_in_another_thread_ends_a_wait(void **state) {
     assert_int_equal(result, 1);
 }
 
-static void news_ends_a_wait(void **state) {
-    (void)state;
+TEST(news_ends_a_wait) {
     int result;
     assert_int_equal(change(readEnd, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
     pthread_t thread = startWaiting(&result);
@@ -1049,8 +981,7 @@ static void news_ends_a_wait(void **state) {
     assert_int_equal(result, 1);
 }
 
-static void closing_the_queue_ends_a_wait_with_EBADF(void **state) {
-    (void)state;
+TEST(closing_the_queue_ends_a_wait_with_EBADF) {
     int result;
     pthread_t thread = startWaiting(&result);
     close(kq);
@@ -1059,8 +990,7 @@ static void closing_the_queue_ends_a_wait_with_EBADF(void **state) {
 }
 
 #ifdef KQUEUE_EMULATION_NETBSD
-static void kqueue1_can_make_a_queue_close_on_exec_from_birth(void **state) {
-    (void)state;
+TEST(kqueue1_can_make_a_queue_close_on_exec_from_birth) {
     int fd = kqueue1(O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     close(fd);
@@ -1071,105 +1001,15 @@ static void kqueue1_can_make_a_queue_close_on_exec_from_birth(void **state) {
     assert_int_equal(errno, EINVAL);
 }
 
-static void EV_SET_evaluates_its_first_argument_six_times(void **state) {
-    (void)state;
+TEST(EV_SET_evaluates_its_first_argument_six_times) {
     struct kevent events[6], *event = events;
     EV_SET(event++, 1, EVFILT_READ, EV_ADD, 0, 0, 0);
     assert_ptr_equal(event, events + 6);
 }
 #else
-static void EV_SET_evaluates_its_first_argument_once(void **state) {
-    (void)state;
+TEST(EV_SET_evaluates_its_first_argument_once) {
     struct kevent events[2], *event = events;
     EV_SET(event++, 1, EVFILT_READ, EV_ADD, 0, 0, NULL);
     assert_ptr_equal(event, events + 1);
 }
 #endif
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setUp, tearDown)
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(a_queue_is_a_real_fd_and_is_not_close_on_exec),
-        TEST(a_closed_queue_is_EBADF),
-        TEST(an_fd_that_is_no_queue_is_EBADF),
-        TEST(a_queue_at_the_number_of_a_closed_one_is_empty),
-        TEST(two_queues_do_not_share_knotes),
-        TEST(a_child_does_not_inherit_the_queue),
-        TEST(adding_a_knote_twice_gives_one_event),
-        TEST(adding_an_existing_knote_replaces_udata_and_flags),
-        TEST(udata_is_kept_per_knote),
-        TEST(deleting_one_filter_keeps_the_other),
-        TEST(deleting_a_missing_knote_is_ENOENT),
-        TEST(changes_of_a_closed_fd_are_EBADF),
-        TEST(an_unknown_filter_is_EINVAL),
-        TEST(a_disabled_knote_is_silent_until_it_is_enabled),
-        TEST(several_changes_in_one_call_are_made_before_it_waits),
-        TEST(a_failed_change_is_told_in_the_eventlist_and_the_others_are_made),
-        TEST(a_failed_change_without_room_ends_the_call_after_the_earlier_ones),
-#ifdef EV_RECEIPT
-        TEST(receipts_answer_each_change_and_drain_nothing),
-        TEST(a_receipt_without_room_leaves_the_later_changes_unmade),
-#else
-        TEST(changes_that_succeed_let_pending_events_through),
-#endif
-        TEST(an_EV_ADD_can_be_made_to_fail_once),
-        TEST(calls_and_the_largest_batch_are_counted),
-        TEST(closing_an_fd_removes_its_knotes_at_once),
-        TEST(a_reused_number_has_no_knotes),
-        TEST(closing_a_number_counts_even_if_a_duplicate_lives_on),
-        TEST(closing_a_duplicate_leaves_the_knotes_alone),
-        TEST(dup2_over_an_fd_closes_it),
-        TEST(dup2_that_closes_nothing_removes_nothing),
-        TEST(close_range_closes_each_fd),
-        TEST(a_close_inside_libc_is_noticed_by_the_next_call),
-        TEST(a_signal_handler_may_close_at_any_moment),
-        TEST(events_are_level_triggered),
-        TEST(data_holds_the_bytes_to_read),
-        TEST(a_full_pipe_is_not_writable),
-        TEST(EV_ONESHOT_removes_the_knote_with_its_first_event),
-        TEST(EV_CLEAR_reports_only_news),
-        TEST(EV_CLEAR_does_not_report_news_that_went_by),
-        TEST(adding_an_EV_CLEAR_knote_again_reports_what_holds),
-        TEST(EV_CLEAR_of_a_reused_number_hears_nothing_of_the_old_file),
-        TEST(EV_CLEAR_after_being_disabled_reports_what_holds),
-        TEST(a_pipe_without_writer_is_EOF_for_its_reader),
-        TEST(a_full_pipe_without_reader_is_EOF_for_its_writer_unless_it_is_NetBSDs),
-        TEST(a_pipe_without_reader_may_be_refused_for_writing_unless_it_is_watched),
-        TEST(the_wrong_end_of_a_pipe_is_silent_on_FreeBSD),
-        TEST(each_system_refuses_other_files),
-        TEST(DragonFly_tells_how_much_of_a_socket_has_ended),
-        TEST(poll_reports_a_half_close_as_each_system_does),
-        TEST(poll_reports_a_hang_up_as_each_system_does),
-        TEST(poll_reports_devices_as_each_system_does),
-        TEST(poll_waits_if_the_system_would_not_report_what_Linux_does),
-        TEST(a_peer_that_shuts_down_is_EOF_for_reading_only),
-        TEST(a_listening_socket_is_readable_when_someone_connects),
-        TEST(fflags_hold_the_socket_error_which_getsockopt_still_finds),
-        TEST(the_socket_error_can_be_left_on_the_socket),
-        TEST(a_regular_file_is_readable_before_its_end_and_always_writable),
-        TEST(reading_and_writing_are_two_events),
-        TEST(shuffling_tells_the_same_events_in_another_order),
-        TEST(a_short_list_gets_every_event_in_turn),
-        TEST(twenty_thousand_fds_are_each_told_once_a_round),
-        TEST(a_zero_timeout_does_not_wait),
-        TEST(no_room_for_events_returns_at_once),
-        TEST(a_timeout_is_never_cut_short),
-        TEST(a_timeout_of_microseconds_is_not_rounded_to_milliseconds),
-        TEST(an_invalid_timeout_is_EINVAL_after_the_changes),
-        TEST(a_huge_timeout_waits_for_an_event_or_is_refused),
-        TEST(a_signal_ends_a_wait_with_EINTR_after_the_changes),
-        TEST(a_file_at_its_end_lets_kevent_sleep),
-        TEST(a_wait_in_one_thread_does_not_hold_up_another),
-        TEST(a_knote_added_in_another_thread_ends_a_wait),
-        TEST(news_ends_a_wait),
-        TEST(closing_the_queue_ends_a_wait_with_EBADF),
-#ifdef KQUEUE_EMULATION_NETBSD
-        TEST(kqueue1_can_make_a_queue_close_on_exec_from_birth),
-        TEST(EV_SET_evaluates_its_first_argument_six_times),
-#else
-        TEST(EV_SET_evaluates_its_first_argument_once),
-#endif
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}

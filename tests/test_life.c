@@ -364,6 +364,30 @@ static void liveWell(void) {
     assert_true(live());
 }
 
+/// Before and after a test ////////////////////////////////////////////////////////////////////////
+
+static int setUpLife(void **state) {
+    snprintf(directory, sizeof(directory), "/tmp/libae-life-XXXXXX");
+    if (!mkdtemp(directory)) return -1;
+    snprintf(path, sizeof(path), "%s/socket", directory);
+    for (int i = 0; i < MESSAGE; i++) message[i] = (char)('a' + i % 26);
+    return setUp(state);
+}
+
+static int setUpLifeWithLoop(void **state) {
+    if (setUpLife(state) == -1) return -1;
+    loop = aeCreateEventLoop(SETSIZE);
+    return loop ? 0 : -1;
+}
+
+static int tearDownLife(void **state) {
+    (void)rmdir(directory);
+    return tearDown(state);
+}
+
+#define TEST(name) TEST_BETWEEN(setUpLife, name, tearDownLife)
+#define TEST_LIFE_WITH_LOOP(name) TEST_BETWEEN(setUpLifeWithLoop, name, tearDownLife)
+
 /// With failures //////////////////////////////////////////////////////////////////////////////////
 
 /* Runs one life for each call of this kind, which fails. Returns how many there were. */
@@ -400,7 +424,7 @@ static int liveThroughAll(CallKind kind, const int *errors) {
 
 #define LIVE_THROUGH(kind, ...) liveThroughAll(kind, (const int[]){__VA_ARGS__, 0})
 
-TEST(a_life_without_a_failure_can_be_repeated_and_leaks_nothing) {
+TEST_LIFE_WITH_LOOP(a_life_without_a_failure_can_be_repeated_and_leaks_nothing) {
     int blocks = 0;
     for (int again = 0; again < 5; again++) {
         liveWell();
@@ -493,7 +517,7 @@ TEST(any_transfer_may_fail) {
 
 /// With interruptions and failures ////////////////////////////////////////////////////////////////
 
-TEST(transfers_may_be_as_short_as_a_byte) {
+TEST_LIFE_WITH_LOOP(transfers_may_be_as_short_as_a_byte) {
     for (size_t limit = 1; limit < 600; limit = limit * 3 + 1) {
         limitTransfers(limit);
         liveWell();
@@ -508,7 +532,7 @@ static void interruptNext(aeEventLoop *el) {
     if (again) failNth(WAIT, 1, EINTR);
 }
 
-TEST(a_signal_may_interrupt_every_other_wait) {
+TEST_LIFE_WITH_LOOP(a_signal_may_interrupt_every_other_wait) {
     aeSetBeforeSleepProc(loop, interruptNext);
     promised = EINTR;
     memset(&life, 0, sizeof(life));
@@ -545,7 +569,7 @@ static void *sendSignals(void *unused) {
     return unused;
 }
 
-TEST(signals_may_come_at_any_moment) {
+TEST_LIFE_WITH_LOOP(signals_may_come_at_any_moment) {
     struct sigaction action = {.sa_handler = onSignal}; /* no SA_RESTART */
     pthread_t sender;
     sigaction(SIGUSR1, &action, NULL);
@@ -584,64 +608,11 @@ static void jumpBy(long long years) {
     assert_int_equal(life.timers, 0);
 }
 
-TEST(the_clock_may_jump_by_years) {
+TEST_LIFE_WITH_LOOP(the_clock_may_jump_by_years) {
     jumpBy(1);
     jumpBy(100);
     jumpBy(100 * 1000);
     jumpBy(-1);
     thawClock();
     liveWell();
-}
-
-/// The list ///////////////////////////////////////////////////////////////////////////////////////
-
-static int setUpLife(void **state) {
-    snprintf(directory, sizeof(directory), "/tmp/libae-life-XXXXXX");
-    if (!mkdtemp(directory)) return -1;
-    snprintf(path, sizeof(path), "%s/socket", directory);
-    for (int i = 0; i < MESSAGE; i++) message[i] = (char)('a' + i % 26);
-    return setUp(state);
-}
-
-static int setUpLifeWithLoop(void **state) {
-    if (setUpLife(state) == -1) return -1;
-    loop = aeCreateEventLoop(SETSIZE);
-    return loop ? 0 : -1;
-}
-
-static int tearDownLife(void **state) {
-    (void)rmdir(directory);
-    return tearDown(state);
-}
-
-#define LIFE(name) cmocka_unit_test_setup_teardown(name, setUpLife, tearDownLife)
-#define LIFE_WITH_LOOP(name) cmocka_unit_test_setup_teardown(name, setUpLifeWithLoop, tearDownLife)
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        LIFE_WITH_LOOP(a_life_without_a_failure_can_be_repeated_and_leaks_nothing),
-        LIFE(any_allocation_may_fail),
-        LIFE(the_kernel_may_refuse_the_loop),
-        LIFE(the_kernel_may_refuse_any_change),
-        LIFE(any_wait_may_be_interrupted),
-        LIFE(any_precise_wait_may_be_refused),
-        LIFE(any_poll_may_fail),
-        LIFE(any_fcntl_may_fail),
-        LIFE(any_socket_may_fail),
-        LIFE(any_bind_may_fail),
-        LIFE(any_listen_may_fail),
-        LIFE(any_accept_may_fail),
-        LIFE(any_connect_may_fail),
-        LIFE(any_socket_option_may_fail),
-        LIFE(any_name_of_a_socket_may_be_unknown),
-        LIFE(any_look_up_may_fail),
-        LIFE(any_pipe_may_fail),
-        LIFE(any_call_on_a_file_may_fail),
-        LIFE(any_transfer_may_fail),
-        LIFE_WITH_LOOP(transfers_may_be_as_short_as_a_byte),
-        LIFE_WITH_LOOP(a_signal_may_interrupt_every_other_wait),
-        LIFE_WITH_LOOP(signals_may_come_at_any_moment),
-        LIFE_WITH_LOOP(the_clock_may_jump_by_years),
-    };
-    return cmocka_run_group_tests_name("life", tests, NULL, NULL);
 }

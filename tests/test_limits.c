@@ -16,6 +16,8 @@ static int setUpLargeLoop(void **state) {
     return loop ? 0 : -1;
 }
 
+#define TEST(name) TEST_BETWEEN(setUpLargeLoop, name, tearDown)
+
 TEST(slots_beyond_the_range_of_size_t_are_ENOMEM_and_change_nothing) {
     Pipe ready = newReadyPipe();
     int fd = FIRST_FD, registered = 0;
@@ -57,14 +59,4 @@ TEST(timers_beyond_the_largest_leaf_number_are_ENOMEM_and_change_nothing) {
     advanceClock(10000);
     assert_int_equal(look(), created);
     assert_int_equal(fired, created);
-}
-
-#define LARGE(name) cmocka_unit_test_setup_teardown(name, setUpLargeLoop, tearDown)
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        LARGE(slots_beyond_the_range_of_size_t_are_ENOMEM_and_change_nothing),
-        LARGE(timers_beyond_the_largest_leaf_number_are_ENOMEM_and_change_nothing),
-    };
-    return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
 }

@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TEST TEST_FROZEN
+
 /// The interface, held by the compiler ////////////////////////////////////////////////////////////
 
 /* C99 has no _Static_assert. */
@@ -121,15 +123,6 @@ void aeSetAfterSleepProc(aeEventLoop *, theSleepProc *);
 int aeGetSetSize(aeEventLoop *);
 int aeResizeSetSize(aeEventLoop *, int);
 void aeSetDontWait(aeEventLoop *, int);
-
-static int setUpFrozen(void **state) {
-    int result = setUpLoop(state);
-    freezeClock();
-    return result;
-}
-
-#define FROZEN(name) cmocka_unit_test_setup_teardown(name, setUpFrozen, tearDown)
-#define WITH_INPUT(name) cmocka_unit_test_setup_teardown(name, setUpFrozen, giveInputBack)
 
 static void addFile(int fd, int mask, aeFileProc *proc, void *clientData) {
     assert_int_equal(aeCreateFileEvent(loop, fd, mask, proc, clientData), AE_OK);
@@ -244,7 +237,7 @@ TEST(fault_5_a_setsize_below_1_is_EINVAL) {
     }
 }
 
-TEST(fault_11_the_loops_own_fds_are_close_on_exec) {
+TEST_WITHOUT_LOOP(fault_11_the_loops_own_fds_are_close_on_exec) {
     bool wasOpen[256];
     for (int fd = 0; fd < 256; fd++) wasOpen[fd] = fcntl(fd, F_GETFD) != -1;
     forgetCalls();
@@ -256,7 +249,7 @@ TEST(fault_11_the_loops_own_fds_are_close_on_exec) {
     }
 }
 
-TEST(fault_11_epolls_fd_is_created_close_on_exec) {
+TEST_WITHOUT_LOOP(fault_11_epolls_fd_is_created_close_on_exec) {
     if (!backendIs("epoll")) SKIP("others may have to ask twice");
     forgetCalls();
     loop = aeCreateEventLoop(SETSIZE);
@@ -545,7 +538,7 @@ static void *sendLater(void *fd) {
     return NULL;
 }
 
-TEST(an_unlimited_wait_really_ends_when_an_fd_becomes_ready) {
+TEST_WITH_LOOP(an_unlimited_wait_really_ends_when_an_fd_becomes_ready) {
     pthread_t thread;
     Pipe quiet = newPipe();
     addFile(quiet.out, AE_READABLE, onRead, "A");
@@ -555,7 +548,7 @@ TEST(an_unlimited_wait_really_ends_when_an_fd_becomes_ready) {
     pthread_join(thread, NULL);
 }
 
-TEST(a_real_wait_ends_at_its_timer) {
+TEST_WITH_LOOP(a_real_wait_ends_at_its_timer) {
     addFile(newPipe().out, AE_READABLE, neverFile, NULL);
     addTimer(3, onTime, "A");
     while (iterate() == 0) continue;
@@ -603,7 +596,7 @@ static void stopDisturbing(pthread_t thread) {
     handleSignal(ignoreSignal);
 }
 
-TEST(a_signal_ends_an_unlimited_wait_with_no_events) {
+TEST_WITH_LOOP(a_signal_ends_an_unlimited_wait_with_no_events) {
     addFile(newPipe().out, AE_READABLE, neverFile, NULL);
     pthread_t thread = startDisturbing(ignoreSignal);
     assert_int_equal(iterate(), 0);
@@ -615,7 +608,7 @@ static void stopOnSignal(int number) {
     aeStop(loop);
 }
 
-TEST(aeStop_in_a_signal_handler_ends_a_waiting_aeMain) {
+TEST_WITH_LOOP(aeStop_in_a_signal_handler_ends_a_waiting_aeMain) {
     addFile(newPipe().out, AE_READABLE, neverFile, NULL);
     pthread_t thread = startDisturbing(stopOnSignal);
     aeMain(loop);
@@ -629,7 +622,7 @@ static int raiseSignal(aeEventLoop *el, long long id, void *name) {
     return 1;
 }
 
-TEST(aeStop_in_a_signal_handler_takes_effect_after_the_iteration) {
+TEST_WITH_LOOP(aeStop_in_a_signal_handler_takes_effect_after_the_iteration) {
     handleSignal(stopOnSignal);
     addTimer(1, raiseSignal, "A");
     aeMain(loop);
@@ -721,7 +714,7 @@ static void *stopAfterSomeTicks(void *clientData) {
     return NULL;
 }
 
-TEST(aeStop_may_be_called_from_another_thread) {
+TEST_WITH_LOOP(aeStop_may_be_called_from_another_thread) {
     pthread_t thread;
     ticks = 0;
     addTimer(0, tick, NULL);
@@ -775,7 +768,7 @@ static void *work(void *clientData) {
     return NULL;
 }
 
-TEST(loops_in_different_threads_share_nothing) {
+TEST_WITH_LOOP(loops_in_different_threads_share_nothing) {
     enum { THREADS = 4 };
     pthread_t threads[THREADS];
     Worker workers[THREADS];
@@ -798,7 +791,7 @@ static void *runMain(void *clientData) {
     return NULL;
 }
 
-TEST(another_thread_may_use_the_loop_of_a_paused_thread) {
+TEST_WITH_LOOP(another_thread_may_use_the_loop_of_a_paused_thread) {
     pthread_t thread;
     Pipe ready = newReadyPipe();
     for (int i = 0; i < 2; i++) {
@@ -836,7 +829,9 @@ static int giveInputBack(void **state) {
     return tearDown(state);
 }
 
-TEST(fd_0_alone_is_polled_and_served) {
+#define TEST_WITH_INPUT(name) TEST_BETWEEN(setUpFrozen, name, giveInputBack)
+
+TEST_WITH_INPUT(fd_0_alone_is_polled_and_served) {
     int peer = takeInput();
     addFile(STDIN_FILENO, AE_READABLE, onRead, "zero");
     assert_int_equal(loop->maxfd, 0);
@@ -850,7 +845,7 @@ TEST(fd_0_alone_is_polled_and_served) {
     assertJournal("zero.read zero.read zero.read");
 }
 
-TEST(fd_0_may_have_a_barrier) {
+TEST_WITH_INPUT(fd_0_may_have_a_barrier) {
     int peer = takeInput();
     addFile(STDIN_FILENO, AE_READABLE, onRead, "zero");
     addFile(STDIN_FILENO, AE_WRITABLE, onWrite, "zero");
@@ -860,7 +855,7 @@ TEST(fd_0_may_have_a_barrier) {
     assertJournal("zero.write zero.read");
 }
 
-TEST(fd_0_can_be_deleted) {
+TEST_WITH_INPUT(fd_0_can_be_deleted) {
     int peer = takeInput();
     addFile(STDIN_FILENO, BOTH, onEither, "zero");
     sendByte(peer);
@@ -874,7 +869,7 @@ TEST(fd_0_can_be_deleted) {
     assert_int_equal(look(), 0);
 }
 
-TEST(deleting_a_higher_fd_leaves_fd_0) {
+TEST_WITH_INPUT(deleting_a_higher_fd_leaves_fd_0) {
     int peer = takeInput(), higher = newPipe().out;
     addFile(STDIN_FILENO, AE_READABLE, onRead, "zero");
     addFile(higher, AE_READABLE, neverFile, NULL);
@@ -885,7 +880,7 @@ TEST(deleting_a_higher_fd_leaves_fd_0) {
     assertJournal("zero.read");
 }
 
-TEST(fd_0_closed_under_the_loop_does_not_disturb_the_others) {
+TEST_WITH_INPUT(fd_0_closed_under_the_loop_does_not_disturb_the_others) {
     takeInput();
     addFile(STDIN_FILENO, BOTH, neverFile, NULL);
     addFile(newReadyPipe().out, AE_READABLE, onRead, "other");
@@ -897,7 +892,7 @@ TEST(fd_0_closed_under_the_loop_does_not_disturb_the_others) {
     assert_int_equal(aeGetFileEvents(loop, STDIN_FILENO), AE_NONE);
 }
 
-TEST(fd_0_closed_is_refused_with_EBADF) {
+TEST_WITH_INPUT(fd_0_closed_is_refused_with_EBADF) {
     takeInput();
     close(STDIN_FILENO);
     assert_int_equal(aeCreateFileEvent(loop, STDIN_FILENO, BOTH, neverFile, NULL), AE_ERR);
@@ -906,7 +901,7 @@ TEST(fd_0_closed_is_refused_with_EBADF) {
     assert_int_equal(errno, EBADF);
 }
 
-TEST(aeWait_waits_for_fd_0) {
+TEST_WITH_INPUT(aeWait_waits_for_fd_0) {
     int peer = takeInput();
     assert_int_equal(aeWait(STDIN_FILENO, AE_READABLE, 0), 0);
     sendByte(peer);
@@ -1092,76 +1087,3 @@ TEST(handlers_may_make_any_call_for_any_event) {
 }
 
 /// The list ///////////////////////////////////////////////////////////////////////////////////////
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        FROZEN(AE_NOTUSED_silences_an_unused_name),
-        FROZEN(the_name_of_the_backend_is_one_of_four),
-        FROZEN(a_new_loop_is_empty),
-        FROZEN(privdata_belongs_to_the_program),
-        FROZEN(a_setsize_of_1_is_enough_for_fd_0),
-        FROZEN(deleting_the_loop_leaves_the_fds_open),
-        FROZEN(deleting_no_loop_does_nothing),
-        FROZEN(fault_5_a_setsize_below_1_is_EINVAL),
-        WITHOUT_LOOP(fault_11_the_loops_own_fds_are_close_on_exec),
-        WITHOUT_LOOP(fault_11_epolls_fd_is_created_close_on_exec),
-        FROZEN(with_neither_files_nor_timers_nothing_is_done),
-        FROZEN(the_steps_come_in_order),
-        FROZEN(the_poll_is_between_the_hooks),
-        FROZEN(hooks_run_only_when_the_flags_say_so),
-        FROZEN(hooks_may_be_missing_or_removed),
-        FROZEN(the_hooks_are_in_the_loops_fields),
-        FROZEN(without_fds_files_alone_are_not_polled),
-        FROZEN(without_fds_and_without_waiting_there_is_no_poll_but_timers_fire),
-        FROZEN(without_fds_the_loop_sleeps_until_a_timer),
-        FROZEN(without_fds_and_timers_the_loop_sleeps),
-        FROZEN(without_fds_aeSetDontWait_makes_the_sleep_a_poll),
-        FROZEN(fds_are_polled_but_not_dispatched_without_FILE_EVENTS),
-        FROZEN(timers_do_not_fire_without_TIME_EVENTS),
-        FROZEN(the_return_value_counts_fds_and_timers),
-        FROZEN(with_DONT_WAIT_the_wait_is_zero),
-        FROZEN(files_alone_are_waited_for_without_limit),
-        FROZEN(with_timers_the_wait_is_until_the_nearest),
-        FROZEN(aeSetDontWait_holds_until_it_is_called_with_0),
-        FROZEN(the_before_sleep_hook_can_forbid_the_wait_of_this_very_iteration),
-        FROZEN(the_before_sleep_hook_can_allow_the_wait_of_this_very_iteration),
-        FROZEN(a_timer_created_in_the_before_sleep_hook_bounds_the_wait),
-        FROZEN(an_fd_registered_in_the_before_sleep_hook_is_polled_in_this_very_iteration),
-        FROZEN(an_fd_deleted_in_either_hook_is_not_dispatched),
-        FROZEN(fault_1_stale_readiness_is_not_delivered_to_a_registration_by_the_after_sleep_hook),
-        FROZEN(the_wait_ends_when_an_fd_is_ready),
-        WITH_LOOP(an_unlimited_wait_really_ends_when_an_fd_becomes_ready),
-        WITH_LOOP(a_real_wait_ends_at_its_timer),
-        WITH_LOOP(a_signal_ends_an_unlimited_wait_with_no_events),
-        WITH_LOOP(aeStop_in_a_signal_handler_ends_a_waiting_aeMain),
-        WITH_LOOP(aeStop_in_a_signal_handler_takes_effect_after_the_iteration),
-        FROZEN(aeMain_runs_iterations_with_both_hooks_until_aeStop),
-        FROZEN(aeMain_clears_stop_first),
-        FROZEN(one_aeStop_ends_all_nested_calls_of_aeMain),
-        FROZEN(aeStop_lets_the_iteration_finish),
-        FROZEN(aeStop_in_the_before_sleep_hook_ends_aeMain_after_the_iteration),
-        FROZEN(aeProcessEvents_ignores_stop),
-        WITH_LOOP(aeStop_may_be_called_from_another_thread),
-        WITH_LOOP(loops_in_different_threads_share_nothing),
-        WITH_LOOP(another_thread_may_use_the_loop_of_a_paused_thread),
-        WITH_INPUT(fd_0_alone_is_polled_and_served),
-        WITH_INPUT(fd_0_may_have_a_barrier),
-        WITH_INPUT(fd_0_can_be_deleted),
-        WITH_INPUT(deleting_a_higher_fd_leaves_fd_0),
-        WITH_INPUT(fd_0_closed_under_the_loop_does_not_disturb_the_others),
-        WITH_INPUT(fd_0_closed_is_refused_with_EBADF),
-        WITH_INPUT(aeWait_waits_for_fd_0),
-        FROZEN(aeWait_returns_the_ready_mask),
-        FROZEN(aeWait_returns_0_after_a_timeout),
-        FROZEN(aeWait_does_not_report_bits_that_are_not_in_the_mask),
-        FROZEN(aeWait_counts_hang_up_as_writable),
-        FROZEN(aeWait_returns_readable_if_poll_does_not_report_the_hang_up),
-        FROZEN(aeWait_counts_an_error_as_writable),
-        FROZEN(aeWait_counts_an_error_as_writable_though_asked_to_read),
-        FROZEN(aeWait_returns_minus_1_on_error),
-        FROZEN(fault_9_aeWait_clamps_to_the_longest_timeout_of_poll),
-        FROZEN(fault_9_aeWait_waits_without_limit_for_negative_times),
-        FROZEN(handlers_may_make_any_call_for_any_event),
-    };
-    return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
-}

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEST TEST_WITHOUT_LOOP
+
 /// What a call costs //////////////////////////////////////////////////////////////////////////////
 
 typedef struct {
@@ -283,7 +285,7 @@ static unsigned stepsToDelete(long long distance) {
     return walk->most[DELETING].steps;
 }
 
-TEST(timers_whose_ids_are_a_power_of_two_apart_are_spread_over_the_buckets) {
+TEST_WITH_LOOP(timers_whose_ids_are_a_power_of_two_apart_are_spread_over_the_buckets) {
     unsigned most = 0;
     for (int power = 0; power <= 24; power++) {
         unsigned steps = stepsToDelete(1LL << power);
@@ -297,21 +299,8 @@ TEST(a_pending_timer_takes_at_most_80_bytes_when_there_are_many) {
     assert_true(walkTo(MANY)->bytesPerTimer <= 80);
 }
 
-TEST(the_first_timer_of_a_loop_requests_at_most_4_KiB) {
+TEST_WITH_LOOP(the_first_timer_of_a_loop_requests_at_most_4_KiB) {
     size_t before = requestsHeld;
     assert_int_equal(aeCreateTimeEvent(loop, 1, neverTime, NULL, NULL), 0);
     assert_true(requestsHeld - before <= 4 * KIB);
-}
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        WITHOUT_LOOP(no_call_requests_more_than_64_KiB_of_memory),
-        WITHOUT_LOOP(no_call_moves_or_clears_more_than_64_KiB_of_memory),
-        WITHOUT_LOOP(no_call_takes_more_steps_than_a_fixed_number),
-        WITHOUT_LOOP(a_call_takes_at_most_twice_the_steps_with_a_hundred_times_the_timers),
-        WITH_LOOP(timers_whose_ids_are_a_power_of_two_apart_are_spread_over_the_buckets),
-        WITHOUT_LOOP(a_pending_timer_takes_at_most_80_bytes_when_there_are_many),
-        WITH_LOOP(the_first_timer_of_a_loop_requests_at_most_4_KiB),
-    };
-    return cmocka_run_group_tests_name("stall", tests, NULL, NULL);
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#define TEST TEST_FROZEN
+
 static long long add(long long milliseconds, aeTimeProc *proc, void *clientData) {
     long long id = aeCreateTimeEvent(loop, milliseconds, proc, clientData, NULL);
     assert_true(id >= 0);
@@ -23,14 +25,6 @@ static long long addWithFinalizer(long long milliseconds, aeTimeProc *proc, void
     assert_true(id >= 0);
     return id;
 }
-
-static int setUpFrozen(void **state) {
-    int result = setUpLoop(state);
-    freezeClock();
-    return result;
-}
-
-#define FROZEN(name) cmocka_unit_test_setup_teardown(name, setUpFrozen, tearDown)
 
 /// Ids ////////////////////////////////////////////////////////////////////////////////////////////
 
@@ -239,11 +233,11 @@ static void fireByTheRealClock(void) {
     assert_int_equal(strlen(takeJournal()), 2 * TIMERS - 1);
 }
 
-TEST(a_timer_is_never_early_by_the_real_clock) {
+TEST_WITH_LOOP(a_timer_is_never_early_by_the_real_clock) {
     fireByTheRealClock();
 }
 
-TEST(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_subtracted) {
+TEST_WITH_LOOP(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_subtracted) {
     deleteLoop();
     setTimerSlack(50000);
     loop = aeCreateEventLoop(SETSIZE);
@@ -1908,146 +1902,3 @@ TEST(fault_10_many_timers_fire_in_time) {
 }
 
 /// The list ///////////////////////////////////////////////////////////////////////////////////////
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        FROZEN(ids_are_0_1_2_and_so_on),
-        FROZEN(each_loop_counts_its_own_ids),
-        FROZEN(ids_with_the_same_lower_half_are_distinguished),
-        FROZEN(ids_are_never_reused),
-        FROZEN(a_creation_that_fails_takes_no_id),
-        FROZEN(the_handler_gets_loop_id_and_client_data),
-        FROZEN(the_finalizer_gets_loop_and_client_data),
-        FROZEN(when_is_monotonic_now_plus_the_milliseconds),
-        FROZEN(a_timer_fires_at_its_deadline_and_not_a_microsecond_before),
-        FROZEN(a_timer_fires_once_when_its_handler_returns_AE_NOMORE),
-        FROZEN(a_timer_is_not_early_by_a_fraction_of_a_microsecond),
-        FROZEN(a_fraction_of_a_microsecond_takes_no_second_wait),
-        FROZEN(a_repeating_timer_is_not_early_by_a_fraction_of_a_microsecond),
-        WITH_LOOP(a_timer_is_never_early_by_the_real_clock),
-        WITH_LOOP(a_timer_is_never_early_by_the_real_clock_though_the_slack_is_subtracted),
-        FROZEN(zero_milliseconds_are_due_at_once),
-        FROZEN(zero_milliseconds_are_due_at_once_within_a_microsecond),
-        FROZEN(a_timer_that_is_overdue_fires_without_a_wait),
-        FROZEN(the_wait_lasts_exactly_until_the_nearest_timer),
-        FROZEN(a_wait_that_lasts_longer_by_the_timer_slack_ends_at_the_deadline),
-        FROZEN(a_wait_that_ends_within_the_timer_slack_continues_to_the_deadline),
-        FROZEN(a_wait_no_longer_than_the_timer_slack_is_not_shortened),
-        FROZEN(the_shortest_wait_without_the_timer_slack_is_one_microsecond),
-        FROZEN(a_long_wait_is_shortened_by_a_thousandth),
-        FROZEN(a_very_long_wait_is_shortened_by_a_tenth_of_a_second),
-        FROZEN(less_timer_slack_than_usual_is_subtracted),
-        FROZEN(a_thousandth_is_subtracted_though_the_timer_slack_is_a_nanosecond),
-        FROZEN(without_timer_slack_waits_are_not_shortened),
-        FROZEN(with_more_timer_slack_than_usual_waits_are_not_shortened),
-        FROZEN(with_an_unknown_timer_slack_waits_are_not_shortened),
-        FROZEN(a_signal_in_the_rest_of_a_wait_ends_it_with_no_events),
-        FROZEN(a_refusal_in_the_rest_of_a_wait_does_not_restart_the_wait),
-        FROZEN(a_refusal_of_any_kind_in_the_rest_of_a_wait_ends_it),
-        FROZEN(an_fd_that_gets_ready_in_the_rest_of_a_wait_is_served),
-        FROZEN(a_timer_of_ten_seconds_needs_one_wait),
-        FROZEN(any_timer_up_to_weeks_needs_one_wait_whenever_it_is_set),
-        FROZEN(without_timers_the_wait_has_no_limit),
-        FROZEN(a_deleted_timer_does_not_wake_the_loop),
-        FROZEN(a_deleted_timer_that_awaits_its_finalizer_does_not_wake_the_loop),
-        FROZEN(a_timer_created_nearer_than_all_others_shortens_the_wait),
-        FROZEN(a_timer_created_right_after_a_nearer_one_was_deleted_is_waited_for_itself),
-        FROZEN(fault_3_after_all_timers_were_deleted_a_blocking_iteration_blocks),
-        FROZEN(fault_3_after_all_timers_fired_a_blocking_iteration_blocks),
-        FROZEN(earlier_deadlines_fire_first),
-        FROZEN(earlier_deadlines_fire_first_though_created_later),
-        FROZEN(a_deadline_that_is_a_microsecond_earlier_fires_first),
-        FROZEN(equal_deadlines_all_fire_in_one_pass_and_once_each),
-        FROZEN(very_different_deadlines_fire_in_order),
-        FROZEN(due_timers_are_processed_after_the_file_events),
-        FROZEN(a_timer_that_a_file_handler_creates_due_fires_in_that_iteration),
-        FROZEN(a_file_handler_that_deletes_a_due_timer_cancels_it),
-        FROZEN(the_handlers_return_value_is_the_time_to_the_next_firing),
-        FROZEN(the_time_to_the_next_firing_counts_from_the_return_of_the_handler),
-        FROZEN(a_repeating_timer_keeps_its_id),
-        FROZEN(returning_0_means_again_in_the_next_iteration),
-        FROZEN(returning_0_never_fires_twice_in_a_pass_though_time_passes),
-        FROZEN(a_timer_due_again_by_the_end_of_the_pass_waits_for_the_next),
-        FROZEN(returning_0_fires_once_in_each_of_512_passes_in_a_microsecond),
-        FROZEN(returning_0_waits_for_the_next_microsecond_after_512_passes_in_one),
-        FROZEN(a_timer_created_after_512_passes_in_a_microsecond_fires_in_the_next_one),
-        FROZEN(passes_without_a_timer_do_not_count_in_a_microsecond),
-        FROZEN(passes_while_the_only_timer_is_running_do_not_count_in_a_microsecond),
-        FROZEN(nested_passes_in_a_microsecond_do_not_make_a_timer_fire_twice_in_the_outer_one),
-        FROZEN(negative_return_values_other_than_AE_NOMORE_count_as_0),
-        FROZEN(the_longest_return_value_is_kept_to_the_microsecond),
-        FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it),
-        FROZEN(a_timer_created_during_a_pass_does_not_fire_in_it_though_time_passes),
-        FROZEN(a_timer_created_during_a_pass_is_waited_for),
-        FROZEN(a_timer_created_during_a_pass_right_after_a_due_one_was_deleted_does_not_fire_in_it),
-        FROZEN(a_timer_created_and_deleted_in_one_handler_is_only_finalized),
-        FROZEN(deleting_returns_AE_OK_once),
-        FROZEN(deleting_an_unknown_id_returns_AE_ERR),
-        FROZEN(deleting_in_a_new_loop_returns_AE_ERR),
-        FROZEN(deleting_a_timer_that_has_fired_returns_AE_ERR),
-        FROZEN(a_deleted_timer_never_fires),
-        FROZEN(deleting_a_due_timer_in_a_handler_cancels_it),
-        FROZEN(whichever_of_many_due_timers_fires_first_can_cancel_all_others),
-        FROZEN(a_handler_can_delete_a_timer_that_fired_before_it_in_the_pass),
-        FROZEN(a_handler_cannot_delete_a_timer_that_ended_before_it_in_the_pass),
-        FROZEN(a_timer_that_deletes_itself_does_not_fire_again_whatever_it_returns),
-        FROZEN(AE_DELETED_EVENT_ID_is_no_timers_id_even_in_a_timer_that_deleted_itself),
-        FROZEN(a_timer_that_deletes_itself_may_create_its_successor),
-        FROZEN(memory_does_not_grow_with_timers_that_have_ended),
-        FROZEN(memory_does_not_grow_with_timers_that_were_deleted),
-        FROZEN(the_finalizer_is_called_once_after_AE_NOMORE),
-        FROZEN(the_finalizer_is_not_called_inside_aeDeleteTimeEvent),
-        FROZEN(the_finalizer_is_called_in_a_pass_though_no_timer_is_due),
-        FROZEN(the_finalizer_is_not_called_between_two_firings),
-        FROZEN(the_finalizer_of_a_timer_deleted_in_a_handler_waits_for_the_handler),
-        FROZEN(deleting_the_loop_finalizes_every_timer_once),
-        FROZEN(deleting_the_loop_finalizes_each_of_many_timers_once),
-        FROZEN(a_finalizer_may_create_timers),
-        FROZEN(creating_a_timer_while_the_loop_is_deleted_is_ECANCELED),
-        FROZEN(a_timer_deleted_by_a_finalizer_is_finalized_by_a_later_pass),
-        FROZEN(deleting_the_loop_finalizes_the_one_timer_that_is_deleted_already),
-        FROZEN(a_finalizer_may_delete_another_timer),
-        FROZEN(a_finalizer_may_delete_another_timer_while_the_loop_is_deleted),
-        FROZEN(a_finalizer_cannot_delete_its_own_timer),
-        FROZEN(a_nested_pass_in_a_finalizer_finalizes_the_others_and_not_it_again),
-        FROZEN(a_loop_can_be_deleted_after_a_handler_was_left_by_longjmp),
-        FROZEN(a_loop_can_be_deleted_after_a_finalizer_was_left_by_longjmp),
-        FROZEN(timeEventHead_is_NULL_exactly_when_no_timer_exists),
-        FROZEN(timeEventHead_describes_the_timer_created_last),
-        FROZEN(
-            the_id_of_timeEventHead_is_AE_DELETED_EVENT_ID_after_the_timer_created_last_has_ended),
-        FROZEN(timeEventHead_is_not_NULL_until_a_deleted_timer_is_finalized),
-        FROZEN(timeEventHead_is_NULL_after_the_last_timer_fired),
-        FROZEN(timeEventHead_is_not_NULL_while_the_only_timer_runs),
-        FROZEN(timeEventHead_is_the_timer_that_a_handler_created_when_no_other_is_left),
-        FROZEN(timeEventHead_is_NULL_only_after_the_last_of_many_in_any_order),
-        FROZEN(a_nested_pass_does_not_run_the_timer_that_is_running),
-        FROZEN(a_nested_pass_runs_the_other_timers),
-        FROZEN(timers_of_the_outer_pass_that_a_nested_one_fired_do_not_fire_twice),
-        FROZEN(a_timer_that_deletes_itself_is_not_finalized_under_a_nested_pass),
-        FROZEN(a_timer_deleted_by_another_in_a_nested_pass_is_finalized_after_it_returned),
-        FROZEN(passes_may_nest_to_any_depth),
-        FROZEN(returning_0_in_a_nested_pass_does_not_mean_again_in_the_outer_one),
-        FROZEN(a_timer_created_in_a_nested_pass_does_not_fire_in_the_outer_one),
-        FROZEN(a_nested_pass_fires_a_due_timer_that_the_outer_handler_has_created),
-        FROZEN(a_nested_wait_does_not_count_the_running_timer),
-        FROZEN(a_nested_wait_with_no_other_timer_has_no_limit),
-        FROZEN(a_nested_wait_counts_a_timer_that_the_handler_has_created),
-        FROZEN(fault_9_LLONG_MAX_milliseconds_never_fire),
-        FROZEN(fault_9_no_long_time_overflows),
-        FROZEN(fault_9_deadlines_are_exact_up_to_2_to_the_52_microseconds_and_saturate_there),
-        FROZEN(fault_9_the_wait_for_a_deadline_that_is_never_reached_has_a_valid_timeout),
-        FROZEN(fault_9_a_timer_of_half_a_year_fires_after_few_waits),
-        FROZEN(fault_9_negative_milliseconds_are_due_at_once),
-        FROZEN(fault_9_timers_work_with_a_very_late_clock),
-        FROZEN(thousands_of_timers_created_deleted_and_fired_at_random_agree_with_a_model),
-        FROZEN(a_loop_that_empties_and_fills_again_and_again_agrees_with_a_model),
-        FROZEN(ten_thousand_random_timers_fire_in_order_in_one_pass),
-        FROZEN(a_quarter_of_a_million_random_timers_fire_in_order_in_one_pass),
-        FROZEN(ten_thousand_random_timers_fire_one_by_one_as_they_come_due),
-        FROZEN(fault_10_many_timers_are_created_and_deleted_by_id_in_time),
-        FROZEN(fault_10_the_next_deadline_of_many_timers_is_found_in_time),
-        FROZEN(fault_10_many_timers_fire_in_time),
-    };
-    return cmocka_run_group_tests_name("time events", tests, NULL, NULL);
-}

@@ -88,7 +88,7 @@ every_link_leads_somewhere() {
         path=${path:-$1}
         [ -e "$path" ] || { echo "$1: $link: no such file" && return 1; }
         case $path in
-        *.c) [ -z "$name" ] || grep -qE "^TEST\($name\)" "$path" ;;
+        *.c) [ -z "$name" ] || grep -qE "^TEST[A-Z_]*\($name\)" "$path" ;;
         *.md) [ -z "$name" ] || sed -n 's/^##* //p' "$path" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9\n-' |
             grep -qx -- "$name" ;;
         esac || { echo "$1: $link: no such name" && return 1; }

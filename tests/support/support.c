@@ -200,6 +200,12 @@ int setUpLoop(void **state) {
     return loop ? 0 : -1;
 }
 
+int setUpFrozen(void **state) {
+    int result = setUpLoop(state);
+    freezeClock();
+    return result;
+}
+
 void deleteLoop(void) {
     aeEventLoop *former = loop;
     loop = NULL;

@@ -27,26 +27,21 @@ void supportFree(void *memory);
 /* ae.c uses only the functions above. */
 #ifndef INTERPOSE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "suite.h"
+
 #include <stdbool.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <sys/types.h>
 
 #include "ae.h"
 
 /// Before and after a test ////////////////////////////////////////////////////////////////////////
 
-#define TEST(name) static void name(void **state __attribute__((unused)))
-
-/* For the list of tests: with `loop`, or without one. After the test all memory must be freed and
- * all fds closed; injected failures end, and the clock is the real one again. A test that hangs is
- * killed. */
-#define WITH_LOOP(name) cmocka_unit_test_setup_teardown(name, setUpLoop, tearDown)
-#define WITHOUT_LOOP(name) cmocka_unit_test_setup_teardown(name, setUp, tearDown)
+/* Tests with `loop`, or without one, or with it and a frozen clock. After the test all memory must
+ * be freed and all fds closed; injected failures end, and the clock is the real one again. A test
+ * that hangs is killed. */
+#define TEST_WITH_LOOP(name) TEST_BETWEEN(setUpLoop, name, tearDown)
+#define TEST_WITHOUT_LOOP(name) TEST_BETWEEN(setUp, name, tearDown)
+#define TEST_FROZEN(name) TEST_BETWEEN(setUpFrozen, name, tearDown)
 
 #define SETSIZE 1024
 
@@ -54,6 +49,7 @@ extern aeEventLoop *loop;
 
 int setUp(void **state);
 int setUpLoop(void **state);
+int setUpFrozen(void **state);
 int tearDown(void **state);
 
 /* Deletes `loop` before the end of the test. */
