@@ -38,7 +38,7 @@ coverage)
     # counts must be atomic: a branch that runs once could seem never to run.
     buildAndRun CC=gcc CFLAGS="--coverage -fprofile-update=atomic -O0 -DMEASURES_COVERAGE \
 -Dalways_inline=unused"
-    find "$build" -name 'ae.gcda' -o -name 'narrow.gcda' -o -name '*-anet.gcda' |
+    find "$build" -name 'ae.gcda' -o -name 'narrow_ae.gcda' -o -name '*-anet.gcda' |
         xargs gcov -t -b -c 2>/dev/null >"$build/gcov.txt"
     awk -v sources="$sources" -f tests/checks/coverage.awk "$build/gcov.txt" || {
         echo "coverage: not all is reached" >&2
