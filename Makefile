@@ -60,7 +60,7 @@ BACKEND_CPPFLAGS_evport = -DAE_BACKEND_EVPORT
 BACKEND_CPPFLAGS_select = -DAE_BACKEND_SELECT
 COMPILE = $(CC) $(BACKEND_CPPFLAGS_$(BACKEND)) $(CPPFLAGS) -O2 $(CFLAGS)
 
-SOURCES = ae.c ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c ae.h
+SOURCES = ae.c ae.h ae_*.c
 EXAMPLES = build/examples/echo build/examples/ticker build/examples/http build/examples/demo \
     build/examples/chat build/examples/signals
 # Systems whose sockets are in separate libraries.
@@ -95,8 +95,8 @@ build/anet.o: anet.c anet.h build/config
 
 # This file has the variables of the last build. When they change, everything is rebuilt.
 build/config: ALWAYS
-	@case "$(BACKEND)" in "" | epoll | kqueue | evport | select) ;; *) echo "make: there is no" \
-	    "backend $(BACKEND): give epoll, kqueue, evport or select" >&2; exit 1 ;; esac
+	@[ -z "$(BACKEND)" ] || [ -n "$(BACKEND_CPPFLAGS_$(BACKEND))" ] || { \
+	    echo "make: there is no backend $(BACKEND); there are" ae_*.c >&2; exit 1; }
 	@mkdir -p build/examples
 	@echo "$(COMPILE) $(LDFLAGS) $(LDLIBS)" | cmp -s - $@ || \
 	    echo "$(COMPILE) $(LDFLAGS) $(LDLIBS)" > $@
@@ -192,7 +192,8 @@ doc:
 	        > ../build/doc/$$page.html || exit 1; done
 
 vendor:
-	@DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" SYSTEM_LIBS="$(SYSTEM_LIBS)" tools/vendor.sh
+	@CC="$(CC)" DEST="$(DEST)" BACKEND="$(BACKEND)" ANET="$(ANET)" SYSTEM_LIBS="$(SYSTEM_LIBS)" \
+	    tools/vendor.sh
 
 version:
 	@echo "$(VERSION)"

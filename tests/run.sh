@@ -20,19 +20,15 @@ printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' 
     exit 1
 }
 
-# Linux has emulations of other kernels. Other systems test their real kernels, without the tests that
-# need an emulation.
-model=
-case $(uname) in
-Linux) backends="epoll plain select kqueue netbsd evport" real= model=model ;;
-FreeBSD | NetBSD | OpenBSD | DragonFly | Darwin) backends="kqueue select" real="SUITES_kqueue=" ;;
-SunOS) backends="evport select" real="SUITES_evport=" ;;
-*) backends="select" real= ;;
-esac
-[ "$(uname)" = Linux ] ||
-    real="$real KQUEUE_CPPFLAGS= KQUEUE_OBJECTS= EVPORT_CPPFLAGS= EVPORT_OBJECTS="
-anet="test_anet"
-[ "$(uname)" != Linux ] || anet="test_anet test_anet_plain"
+. tests/support/backends.sh
+
+# Other systems than Linux test their real kernels, without the tests that need an emulation.
+if [ "$(uname)" = Linux ]; then
+    real= model=model anet="test_anet test_anet_plain"
+else
+    real="SUITES_kqueue= KQUEUE_CPPFLAGS= KQUEUE_OBJECTS="
+    real="$real SUITES_evport= EVPORT_CPPFLAGS= EVPORT_OBJECTS=" model= anet=test_anet
+fi
 
 # A part of it, if one is named.
 pattern=${AE_TEST:-}

@@ -4,7 +4,7 @@
 #
 #     DEST=path [BACKEND=all|epoll|kqueue|evport|select] [ANET=1] tools/vendor.sh
 #
-# Without BACKEND it copies the one that ae.c chooses on this system.
+# Without BACKEND it copies the one that ae.c chooses on this system, with the compiler CC.
 set -eu
 cd "$(dirname "$0")/.."
 fail() {
@@ -15,20 +15,17 @@ fail() {
 
 define=
 case ${BACKEND:-} in
-all) backends="ae_epoll.c ae_kqueue.c ae_evport.c ae_select.c" ;;
-epoll | kqueue | evport | select)
-    backends=ae_$BACKEND.c
-    define=" -DAE_BACKEND_$(echo $BACKEND | tr a-z A-Z)"
-    ;;
+all) backends=$(echo ae_*.c) ;;
 "")
-    case $(uname) in
-    Linux) backends=ae_epoll.c ;;
-    FreeBSD | NetBSD | OpenBSD | DragonFly | Darwin) backends=ae_kqueue.c ;;
-    SunOS) backends=ae_evport.c ;;
-    *) backends=ae_select.c ;;
-    esac
+    # The preprocessor names each file that ae.c includes.
+    backends=$(${CC:-cc} -E ae.c | sed -n 's/^#.*"\(ae_[a-z]*\.c\)".*/\1/p' | sort -u)
+    [ -n "$backends" ] || fail "the compiler ${CC:-cc} does not tell the backend: name it"
     ;;
-*) fail "there is no backend $BACKEND" ;;
+*)
+    backends=ae_$BACKEND.c
+    [ -e "$backends" ] || fail "there is no backend $BACKEND"
+    define=" -DAE_BACKEND_$(echo "$BACKEND" | tr a-z A-Z)"
+    ;;
 esac
 files="ae.h ae.c $backends" sources="$DEST/ae.c"
 if [ "${ANET:-}" = 1 ]; then

@@ -22,13 +22,15 @@ need() {
 }
 
 includes="-I. -Itests/support/kqueue -Itests/support/evport"
-backends="EPOLL SELECT KQUEUE EVPORT"
+. tests/support/backends.sh
 units="anet.c examples/*.c tests/checks/threads.c"
 
 # Calls its arguments once for each thing to compile: `... file -DAE_BACKEND_X`.
 forEachUnit() {
     local backend unit
-    for backend in $backends; do "$@" ae.c -DAE_BACKEND_$backend || return 1; done
+    for backend in $(echo ae_*.c | sed 's/ae_//g; s/\.c//g' | tr a-z A-Z); do
+        "$@" ae.c -DAE_BACKEND_$backend || return 1
+    done
     for unit in $units; do "$@" "$unit" || return 1; done
 }
 
@@ -68,7 +70,7 @@ static() {
 memory() {
     need clang valgrind
     local backend suite
-    for backend in epoll plain select kqueue netbsd evport; do
+    for backend in $backends; do
         ${MAKE:-make} -s -j2 -f tests/Makefile BUILD=build/msan BACKEND=$backend CC=clang \
             CFLAGS="-fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer" suites
         for suite in build/msan/$backend/test_*; do

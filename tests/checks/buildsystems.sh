@@ -133,7 +133,7 @@ cmake_builds_the_backend_that_is_named() {
 cmake_rejects_a_backend_that_does_not_exist() {
     if cmake -S "$box/ae" -B "$box/rejected" -DAE_BACKEND=foo >"$box/said" 2>&1; then return 1; fi
     cat "$box/said"
-    grep 'no backend foo: give epoll' "$box/said"
+    grep 'no backend foo: give one of epoll' "$box/said"
 }
 
 cmake_leaves_anet_out() {

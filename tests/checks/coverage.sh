@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=build/${1:-coverage}
-backends="epoll plain select kqueue netbsd evport"
-sources="ae.c ae_epoll.c ae_evport.c ae_kqueue.c ae_select.c anet.c"
+. tests/support/backends.sh
+sources="$(echo ae.c ae_*.c anet.c)"
 
 need() {
     local tool

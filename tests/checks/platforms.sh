@@ -14,10 +14,9 @@
 #   - the socket options TCP_INFO and SO_MARK.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/support/backends.sh
 . tests/support/cmocka.sh
 root=build/platforms
-every="epoll plain select kqueue netbsd evport"
-some="epoll select"
 
 need() {
     command -v "$1" >/dev/null && return
@@ -96,9 +95,8 @@ run() {
 }
 
 cmocka=$(tests/dropin/fetch.sh cmocka-1.1.5 $root)
-backends=$every
 if [ "${1:-}" = quick ]; then
-    backends=$some
+    backends="epoll select"
     targets=$(tests/checks/systems.sh quick platforms)
 elif [ $# -gt 0 ]; then
     targets=$*

@@ -4,13 +4,14 @@
 # and its compiler-rt (Debian: clang, libclang-rt-14-dev).
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/support/backends.sh
 seconds=${1:-60}
 
 # The checks of ae_checked.c are not code to reach.
 mkdir -p build/fuzz
 printf 'fun:%s\n' 'check*' aeCheck nodeOf firstTree movedEntries countReached >build/fuzz/ignored
 
-for backend in epoll select kqueue netbsd evport; do
+for backend in $backends; do
     out=build/fuzz/$backend
     mkdir -p $out/found
     ${MAKE:-make} -s -f tests/Makefile BACKEND=$backend B=$out CC=clang \

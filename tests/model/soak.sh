@@ -3,8 +3,9 @@
 # each time.
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/support/backends.sh
 
-for backend in epoll select kqueue netbsd evport; do
+for backend in $backends; do
     ${MAKE:-make} -s -f tests/Makefile BACKEND=$backend model
     build/$backend/model soak "${1:-60}"
 done
