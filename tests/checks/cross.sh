@@ -31,6 +31,7 @@ skip() {
 versionFor() {
     case $1 in
     *-netbsd.10.*) echo 0.16.0 ;;
+    *-macos.10.*) echo 0.9.1 ;; # it has headers of macOS 10.15
     *) echo 0.17.1 ;;
     esac
 }
@@ -76,6 +77,20 @@ checkNeeds() {
     esac
 }
 
+# For releases without stubs of their libraries: the same files, with newer headers that are told the
+# release.
+compileAll() {
+    local std file
+    for std in c99 c11; do
+        for file in "-DAE_BACKEND_SELECT ae.c" ae.c examples/*.c tests/support/support.c \
+            tests/test_{anet,file_events,time_events,loop,faults,life}.c anet.c; do
+            [ "$file" != examples/hiredis.c ] || continue
+            $cc -std=$std $strict -O2 -I. $cflags -c $file -o "$folder/anet.o"
+        done
+    done
+    done=compiled
+}
+
 buildTests() {
     local std backend
     makeCmocka "$root/cmocka-1.1.5" "$folder" "$cc" "$zig ar"
@@ -117,9 +132,15 @@ one() {
     esac
     rm -rf "$folder"
     mkdir -p "$folder"
-    buildLibrary
+    if tests/checks/systems.sh targets compiled | grep -qx "$target"; then
+        mkdir "$folder/include"
+        cp "$root/cmocka-1.1.5/include/cmocka.h" "$folder/include/"
+        compileAll
+    else
+        buildLibrary
+        buildTests
+    fi
     checkNeeds
-    buildTests
     if [ -z "$runner" ] || command -v "$runner" >/dev/null; then
         runTests
         done="$done, the tests pass"
@@ -134,7 +155,7 @@ if [ "${1:-}" = --one ]; then
     exit
 fi
 case ${1:-} in
-"") targets=$(tests/checks/systems.sh targets cross) ;;
+"") targets="$(tests/checks/systems.sh targets cross) $(tests/checks/systems.sh targets compiled)" ;;
 quick) targets=$(tests/checks/systems.sh quick cross) ;;
 *) targets=$* ;;
 esac
