@@ -293,6 +293,8 @@ mutant kqueue ae_kqueue.c 's/return side \| others;/return side;/' \
     'kqueue: the end of a file is reported for one side only'
 mutant kqueue ae_kqueue.c 's/return poll\(&request, 1, 0\) == 1 && .*;/return 1;/' \
     'kqueue: a half-close is a hang-up to the reader'
+EMULATED_SYSTEM=macos mutant kqueue ae_kqueue.c 's/\(int\)event->ident, POLLOUT,/(int)event->ident, POLLIN,/' \
+    'kqueue: a half-close is a hang-up to the reader, on macOS'
 mutant kqueue ae_kqueue.c 's/\*slotMask &= ~NOTES;//' \
     'kqueue: notes stay in the mask'
 mutant kqueue ae_kqueue.c 's/change\(eventLoop, fd, mask & ~registered, EV_DELETE, AE_NONE, 0\);//' \
