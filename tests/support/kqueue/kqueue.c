@@ -599,6 +599,9 @@ static int collectEvents(struct queue *queue, struct kevent *eventlist, int neve
             if ((*set)[0].revents) (void)!read(queue->fd, &(uint64_t){0}, sizeof(uint64_t));
             int count = listReady(queue, *set, *polled, ready);
             delivered = deliver(queue, ready, count, eventlist, nevents);
+            for (nfds_t i = WAKERS; i < *polled && delivered == 0; i++)
+                if ((*set)[i].revents)
+                    (*set)[i].fd = -1; /* It is silent, and must not end a sleep. */
         }
     }
     free(ready);
