@@ -77,7 +77,7 @@ checkNeeds() {
     esac
 }
 
-# For releases without stubs of their libraries: the same files, with newer headers that are told the
+# For releases without stubs of their libraries: the same files, with newer headers that are given the
 # release.
 compileAll() {
     local std file
