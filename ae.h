@@ -137,7 +137,8 @@ typedef struct aeEventLoop {
 } aeEventLoop;
 
 /* Creates a loop for the fds 0 to setsize-1. Its memory grows when higher fds are registered, so a
- * large setsize by itself takes no memory. The loop's own fd is close-on-exec.
+ * large setsize by itself takes no memory. Under select no fd from FD_SETSIZE on can be registered,
+ * whatever setsize is. The loop's own fd is close-on-exec.
  *
  * After fork, only one of the two processes may continue to use the loop; under kqueue this must be
  * the parent. The other process may only call aeDeleteEventLoop, which does not affect the process

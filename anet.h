@@ -14,7 +14,7 @@
  * - Every new fd is close-on-exec. The flag is set atomically if the system can do that.
  * - The text of a link-local IPv6 address includes its zone ("fe80::1%eth0") if the buffer has room
  *   for it.
- * - No pointer except `err` may be NULL.
+ * - No pointer except `err` may be NULL. Names, addresses and paths are not modified.
  *
  * Names are looked up by getaddrinfo(3), which may block. When a name cannot be resolved, errno is
  * ENOENT; ENOMEM if there was no memory; for EAI_SYSTEM, the errno that getaddrinfo set. A port

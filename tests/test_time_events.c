@@ -919,6 +919,12 @@ TEST(deleting_in_a_new_loop_returns_AE_ERR) {
     assert_int_equal(aeDeleteTimeEvent(loop, -1), AE_ERR);
 }
 
+TEST(deleting_in_a_new_loop_whose_next_id_was_raised_returns_AE_ERR) {
+    loop->timeEventNextId = 1000;
+    assert_int_equal(aeDeleteTimeEvent(loop, 1), AE_ERR);
+    assert_int_equal(errno, ENOENT);
+}
+
 TEST(deleting_a_timer_that_has_fired_returns_AE_ERR) {
     long long id = addWithFinalizer(0, onTime, "A");
     look();
