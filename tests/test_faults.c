@@ -526,5 +526,3 @@ TEST_WITHOUT_LOOP(a_poll_that_works_does_not_abort_and_says_nothing) {
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_string_equal(lastWords, "");
 }
-
-/// The list ///////////////////////////////////////////////////////////////////////////////////////

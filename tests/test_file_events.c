@@ -1321,6 +1321,18 @@ TEST(fault_6_an_fd_closed_under_the_loop_does_not_disturb_the_others) {
     }
 }
 
+TEST(fault_6_the_highest_fd_closed_under_the_loop_does_not_disturb_the_others) {
+    int low = newReadyPipe().out, highest = newReadyPipe().out;
+    assert_true(low < highest);
+    add(low, AE_READABLE, onRead, "A");
+    add(highest, AE_READABLE, neverFile, NULL);
+    shut(highest);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(look(), 1);
+        assertJournal("A.read");
+    }
+}
+
 TEST(fault_6_a_loop_whose_only_fd_was_closed_waits) {
     freezeClock();
     Pipe closed = newReadyPipe();
@@ -2055,5 +2067,3 @@ TEST(fault_14_a_registration_that_did_not_end_is_not_polled_again_also_when_the_
     assert_int_equal(renewals, 6);
     assert_int_equal(count, 6);
 }
-
-/// The list ///////////////////////////////////////////////////////////////////////////////////////

@@ -1085,5 +1085,3 @@ TEST(handlers_may_make_any_call_for_any_event) {
     }
     assert_int_equal(chaosFinalized, chaosCreated);
 }
-
-/// The list ///////////////////////////////////////////////////////////////////////////////////////

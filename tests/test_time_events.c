@@ -1906,5 +1906,3 @@ TEST(fault_10_many_timers_fire_in_time) {
     while (count < CROWD) iterate();
     assert_null(loop->timeEventHead);
 }
-
-/// The list ///////////////////////////////////////////////////////////////////////////////////////

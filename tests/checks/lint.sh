@@ -27,8 +27,13 @@ diff "$out/ae.c.macros" "$out/anet.c.macros" || {
     exit 1
 }
 
-# Not by git ls-files: there is no repository in a release.
-clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
+# Other versions format otherwise. Not by git ls-files: there is no repository in a release.
+if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
+    clang-format --dry-run -Werror $(find . -name '*.[ch]' -not -path './build/*')
+else
+    echo "lint: the format is not checked, there is no clang-format 14 (Debian 12: apt-get install clang-format)"
+    [ "${CI:-}" != true ] || exit 1
+fi
 
 # The workflow, whose form nothing here can run. The checker comes from the Go module proxy.
 actionlint=build/go/bin/actionlint
