@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-enum { TEST_SECONDS = 120, SCANNED_FDS = 4096, MOST_FDS = 8192 };
+enum { TEST_SECONDS = 600, SCANNED_FDS = 4096, MOST_FDS = 8192 };
 
 /// Calls that fail ////////////////////////////////////////////////////////////////////////////////
 
