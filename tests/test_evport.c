@@ -195,7 +195,7 @@ TEST(a_signal_loses_none_of_the_events) {
     assertJournal("A.read");
 }
 
-TEST(fault_17_an_entry_that_was_not_filled_is_no_event) {
+TEST(fault_15_an_entry_that_was_not_filled_is_no_event) {
     add(newPipe().out, AE_READABLE, neverFile, NULL);
     for (int round = 0; round < 3; round++) assert_int_equal(look(), 0);
     freezeClock();
@@ -204,7 +204,7 @@ TEST(fault_17_an_entry_that_was_not_filled_is_no_event) {
     assertJournal("A");
 }
 
-TEST(fault_17_an_entry_of_the_wait_before_is_no_event) {
+TEST(fault_15_an_entry_of_the_wait_before_is_no_event) {
     Pipe ready = newReadyPipe();
     add(ready.out, AE_READABLE, onRead, "A");
     assert_int_equal(look(), 1);
@@ -219,7 +219,7 @@ TEST(fault_17_an_entry_of_the_wait_before_is_no_event) {
     assert_int_equal(portEmulationAssociated(port(), ready.out), -1);
 }
 
-TEST(fault_17_events_that_come_with_EINTR_are_served) {
+TEST(fault_15_events_that_come_with_EINTR_are_served) {
     for (int stays = 0; stays < 2; stays++) {
         Pipe first = newReadyPipe(), second = newReadyPipe();
         add(first.out, AE_READABLE, onRead, "A");

@@ -1913,7 +1913,7 @@ TEST(a_forked_child_that_deletes_the_loop_does_not_change_the_parents) {
     giveFdZeroBack();
 }
 
-/// Fault 14: starvation by pausing ////////////////////////////////////////////////////////////////
+/// Starvation by pausing //////////////////////////////////////////////////////////////////////////
 
 enum { PAUSED = 4 };
 static int paused[PAUSED], pausedServed[PAUSED];
@@ -1927,7 +1927,7 @@ static void pauseTheOthers(aeEventLoop *el, int fd, void *count, int mask) {
     }
 }
 
-TEST(fault_14_fds_that_pause_and_resume_each_other_are_all_served) {
+TEST(fds_that_pause_and_resume_each_other_are_all_served) {
     memset(pausedServed, 0, sizeof(pausedServed));
     for (int i = 0; i < PAUSED; i++) {
         paused[i] = newReadyPipe().out;
@@ -1944,7 +1944,7 @@ static void pauseItself(aeEventLoop *el, int fd, void *name, int mask) {
     add(fd, AE_WRITABLE, onWrite, name);
 }
 
-TEST(fault_14_the_write_handler_is_served_though_the_read_handler_pauses_and_resumes_the_fd) {
+TEST(the_write_handler_is_served_though_the_read_handler_pauses_and_resumes_the_fd) {
     int fd;
     newReadySocket(&fd);
     add(fd, AE_WRITABLE, onWrite, "A");
@@ -1984,24 +1984,24 @@ static void assertResumed(int fd, int mask, const char *expected) {
     assertJournal(expected);
 }
 
-TEST(fault_14_a_resumed_fd_is_served_with_its_current_readiness) {
+TEST(a_resumed_fd_is_served_with_its_current_readiness) {
     prepareResumer();
     assertResumed(newReadyPipe().out, AE_READABLE, "B:r");
 }
 
-TEST(fault_14_a_resumed_writer_is_served_with_its_current_readiness) {
+TEST(a_resumed_writer_is_served_with_its_current_readiness) {
     prepareResumer();
     assertResumed(newPipe().in, AE_WRITABLE, "B:w");
 }
 
-TEST(fault_14_both_sides_of_an_fd_that_is_resumed_are_served) {
+TEST(both_sides_of_an_fd_that_is_resumed_are_served) {
     int fd;
     prepareResumer();
     newReadySocket(&fd);
     assertResumed(fd, BOTH, "B:rw");
 }
 
-TEST(fault_14_a_hang_up_of_an_fd_that_is_resumed_is_both) {
+TEST(a_hang_up_of_an_fd_that_is_resumed_is_both) {
     if (systemIs("netbsd")) SKIP("NetBSD's poll does not report it");
     prepareResumer();
     Pipe dead = newPipe();
@@ -2009,7 +2009,7 @@ TEST(fault_14_a_hang_up_of_an_fd_that_is_resumed_is_both) {
     assertResumed(dead.out, AE_READABLE, "B:rw");
 }
 
-TEST(fault_14_an_error_of_an_fd_that_is_resumed_is_both) {
+TEST(an_error_of_an_fd_that_is_resumed_is_both) {
     if (backendIs("kqueue")) SKIP("a pipe without a reader is refused");
     prepareResumer();
     Pipe dead = newPipe();
@@ -2017,7 +2017,7 @@ TEST(fault_14_an_error_of_an_fd_that_is_resumed_is_both) {
     assertResumed(dead.in, AE_WRITABLE, "B:rw");
 }
 
-TEST(fault_14_the_first_time_an_fd_that_is_resumed_waits_for_the_next_poll) {
+TEST(the_first_time_an_fd_that_is_resumed_waits_for_the_next_poll) {
     prepareResumer();
     loop->hasPaused = 0;
     assertResumed(newReadyPipe().out, AE_READABLE, "");
@@ -2049,7 +2049,7 @@ static void renew(aeEventLoop *el, int fd, void *count, int mask) {
     assert_int_equal(aeCreateFileEvent(el, renewed, AE_READABLE, neverFile, NULL), AE_OK);
 }
 
-TEST(fault_14_a_registration_that_did_not_end_is_not_polled_again_also_when_the_counts_wrap) {
+TEST(a_registration_that_did_not_end_is_not_polled_again_also_when_the_counts_wrap) {
     int renewals = 0, count = 0;
     Pipe first = newReadyPipe(), ready = newReadyPipe();
     renewed = newPipe().out;

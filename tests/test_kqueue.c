@@ -290,7 +290,7 @@ static int deleteWithAFileAtTheQueuesNumber(void) {
     return fcntl(number, F_GETFD) == -1;
 }
 
-TEST(fault_15_deleting_the_loop_in_a_forked_child_closes_no_file) {
+TEST(fault_14_deleting_the_loop_in_a_forked_child_closes_no_file) {
     assert_int_equal(statusOfChild(deleteWithAFileAtTheQueuesNumber), 0);
 }
 
@@ -309,7 +309,7 @@ static int deleteWithANewLoop(void) {
     return aeProcessEvents(own, AE_FILE_EVENTS | AE_DONT_WAIT) == 1 ? 0 : 3;
 }
 
-TEST(fault_15_deleting_the_loop_in_a_forked_child_disturbs_no_new_loop) {
+TEST(fault_14_deleting_the_loop_in_a_forked_child_disturbs_no_new_loop) {
     sharedFd = newReadyPipe().out;
     add(sharedFd, AE_READABLE, neverFile, NULL);
     aeCreateTimeEvent(loop, 1000, neverTime, NULL, deleteSharedFd);
@@ -327,7 +327,7 @@ static int pollTheParentsLoop(void) {
     return 0;
 }
 
-TEST(fault_15_a_forked_child_that_polls_ends_with_a_message) {
+TEST(fault_14_a_forked_child_that_polls_ends_with_a_message) {
     char words[512];
     assert_int_equal(pipe(lastWords), 0);
     add(newReadyPipe().out, AE_READABLE, neverFile, NULL);
