@@ -11,6 +11,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 [ -f "${1:?which Redis tree?}/src/ae.h" ] || { echo "dropin: $1 is no Redis tree" >&2 && exit 2; }
+! grep -q AE_VERSION_MAJOR "$1/src/ae.h" ||
+    { echo "dropin: $1/src/ae.h is that of libae: this needs an unmodified tree" >&2 && exit 2; }
 theirs=$(cd "$1/src" && pwd)
 box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT

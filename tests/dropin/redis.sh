@@ -27,6 +27,7 @@ for part in "$@"; do
     network | few | whole | io-threads | moduleapi | sentinel | build) ;;
     *) fail "no such part: $part" ;;
     esac
+    [ $part = build ] || command -v tclsh >/dev/null || fail "Redis's tests need tclsh: install tcl"
 done
 
 flags= objects=
@@ -53,6 +54,11 @@ build() {
     buildTree $1 "$files" MALLOC=libc "${@:2}"
 }
 
+# As doc/DROPIN.md tells which loop a program has.
+hasOurLoop() {
+    grep -q 'ae: %s: %s: %s' "$box/$1/src/redis-server"
+}
+
 [ "${SWAP:-}" != no ] || BACKEND="$BACKEND (original)"
 tree=swapped
 if [ "${SWAP:-}" = no ]; then
@@ -67,8 +73,10 @@ else
     for program in server sentinel cli benchmark check-rdb check-aof; do
         [ -x "$box/swapped/src/redis-$program" ] || fail "there is no redis-$program"
     done
+    hasOurLoop swapped || fail "nothing in redis-server says that it has our loop"
     if [ $BACKEND = epoll ]; then
         build original
+        ! hasOurLoop original || fail "the original redis-server is taken for one with our loop"
         compareWarnings
     fi
 fi
@@ -87,6 +95,7 @@ status=0
 run() {
     local name=$1 result=0
     shift
+    echo "dropin: $BACKEND $name: the tests run, this takes minutes"
     if unshare -n true 2>/dev/null; then
         set -- unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$@"
     fi

@@ -13,9 +13,12 @@ fail() {
     exit 1
 }
 
-# takeTree FILE DIRECTORY: sets `source` to the directory, if it is a tree with such a file.
+# takeTree FILE DIRECTORY: sets `source` to the directory, if it is a tree with such a file. A tree that
+# has our files already would be compared with itself.
 takeTree() {
     [ -f "$2/$1" ] || fail "$2 is no tree with a $1"
+    ! grep -qs AE_VERSION_MAJOR "$2/src/ae.h" ||
+        fail "$2/src/ae.h is that of libae: this needs an unmodified tree"
     source=$(cd "$2" && pwd)
 }
 
@@ -25,6 +28,7 @@ buildTree() {
     local tree=$1 files=$2
     shift 2
     cp -r "$source" "$box/$tree"
+    echo "dropin: builds the $tree tree"
     make -C "$box/$tree" distclean >/dev/null 2>&1 || true
     [ $tree = original ] || cp $files "$box/$tree/src/"
     make -C "$box/$tree" -j2 "$@" >"$box/$tree.log" 2>&1 || {
