@@ -8,6 +8,7 @@ cc=${CC:-cc}
 flags=${CFLAGS:-}
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror"
 . tests/support/check.sh
+. tests/support/markdown.sh
 # These calls of make are independent of the make that runs this script: bmake would stop them all
 # when one fails.
 unset MAKEFLAGS MFLAGS MAKELEVEL
@@ -198,6 +199,65 @@ an_installed_ae_h_looks_at_no_foreign_header() {
     $cc $flags -DAE_STANDALONE -I. -isystem include server.c "$root/libae.a" -o server && ./server
 }
 
+# A program with its own loop and its own anet, whose objects are beside their sources.
+programWithItsOwnLoop() {
+    rm -rf "$box/program" "$box/untouched"
+    mkdir -p "$box/program/src" || return 1
+    for file in ae.c ae.h $(cd "$root" && echo ae_*.c) anet.c anet.h; do
+        echo "/* the program's own $file */" >"$box/program/src/$file" || return 1
+    done
+    printf '%s\n' 'all:' "	cd src && $cc -O2 -c ae.c anet.c" 'distclean:' '	rm -f src/*.o' \
+        >"$box/program/Makefile" && cp -R "$box/program" "$box/untouched" &&
+        (cd "$box/program" && ${MAKE:-make})
+}
+
+# follow NUMBER: runs a block of doc/DROPIN.md, with the paths in place of its two placeholders.
+follow() {
+    block "$root/doc/DROPIN.md" text $1 | sed "s|PROGRAM|$box/program|; s|LIBAE|$root|g" >"$box/block.sh"
+    [ -s "$box/block.sh" ] && PATH=$box/bin:$PATH sh -eux "$box/block.sh"
+}
+
+the_lines_of_DROPIN_swap_update_and_go_back() {
+    mkdir -p "$box/bin" && printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v ${MAKE:-make})" \
+        >"$box/bin/make" && chmod +x "$box/bin/make" && programWithItsOwnLoop || return 1
+    for _ in swap update; do
+        follow 1 || return 1
+        for file in ae.c ae.h ae_*.c anet.c anet.h; do
+            cmp "$file" "$box/program/src/$file" || return 1
+        done
+        cmp LICENSE "$box/program/src/LICENSE.libae" || return 1
+        marks "$box/program/src/ae.o" || return 1
+    done
+    follow 2 && ! marks "$box/program/src/ae.o" && rm "$box/program"/src/*.o &&
+        diff -r "$box/untouched" "$box/program"
+}
+
+# marks PROGRAM: the command with which doc/DROPIN.md tells that a program has our loop.
+marks() {
+    command=$(sed -n "s/^ *\(grep -c '[^']*'\) src.*/\1/p" "$root/doc/DROPIN.md")
+    [ -n "$command" ] && [ "$(eval "$command \"$1\"")" = 1 ]
+}
+
+a_stripped_program_still_shows_that_it_has_our_loop() {
+    folder ae.h ae.c ae_epoll.c ae_select.c tests/checks/embedding/server.c || return 1
+    for backend in EPOLL SELECT; do
+        $cc $flags -O3 -DAE_BACKEND_$backend server.c ae.c -o server && strip server &&
+            marks server || return 1
+    done
+}
+
+the_README_swaps_as_DROPIN_does() {
+    block README.md text 2 >"$box/readme" && block doc/DROPIN.md text 1 | diff "$box/readme" - &&
+        [ -s "$box/readme" ]
+}
+
+a_tree_that_is_already_swapped_is_refused() {
+    mkdir -p "$box/swapped/src" && cp ae.h "$box/swapped/src/" && touch "$box/swapped/src/server.h" ||
+        return 1
+    ! ${MAKE:-make} dropin-redis REDIS_SRC="$box/swapped" >"$box/said" 2>&1 && cat "$box/said" &&
+        grep -q 'ae.h is that of libae' "$box/said" && ! grep -q builds "$box/said"
+}
+
 # vendors FILES VARIABLE=VALUE ...: copies no other file, and prints all lines that a makefile needs.
 vendors() {
     folder tests/checks/embedding/server.c || return 1
@@ -261,6 +321,11 @@ check "a tool with a panic of its own links" a_tool_with_a_panic_of_its_own_link
 check "a foreign header is not looked at" a_foreign_header_is_not_looked_at
 check "AE_STANDALONE keeps all headers of Redis out" AE_STANDALONE_keeps_all_headers_of_redis_out
 check "an installed ae.h looks at no foreign header" an_installed_ae_h_looks_at_no_foreign_header
+check "the lines of DROPIN swap, update and go back" the_lines_of_DROPIN_swap_update_and_go_back
+check "a stripped program still shows that it has our loop" \
+    a_stripped_program_still_shows_that_it_has_our_loop
+check "the README swaps as DROPIN does" the_README_swaps_as_DROPIN_does
+check "a tree that is already swapped is refused" a_tree_that_is_already_swapped_is_refused
 backend=epoll
 check "make vendor copies what is needed here" vendors "ae.h ae.c ae_epoll.c" BACKEND=
 backend=select
