@@ -13,7 +13,7 @@
 #   make buildsystems     projects that use CMakeLists.txt, meson.build (needs cmake, meson, ninja)
 #   make dropin           Redis, wrk and hiredis with our files for theirs, and their tests (Debian)
 #   make dropin-all       the same with every part of their tests, on every backend: two hours
-#   make dropin-redis REDIS_SRC=path   the same for any Redis tree
+#   make dropin-redis REDIS_SRC=path   tests of sockets and timers, for an unmodified Redis tree
 #   make soak SECONDS=60  random programs against the model, a minute on each backend (Linux)
 #   make fuzz SECONDS=60  the same under libFuzzer (Linux, clang)
 #   make analyse          gcc -fanalyzer, clang-tidy, cppcheck; memory and thread sanitizers
