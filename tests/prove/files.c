@@ -140,6 +140,16 @@ void pausesFromHandlers(void) {
     aeProcessEvents(loop, AE_FILE_EVENTS);
 }
 
+/* An event of both handlers, the first of which ends and begins registrations, in a loop where that
+ * has happened before: what the fd is ready for is looked up. */
+void resumedBefore(void) {
+    aeEventLoop *loop = newLoop(8, 1, 7);
+    REGISTER_TWO(loop, onPausing);
+    loop->hasPaused = 1;
+    callsLeft = 1;
+    aeProcessEvents(loop, AE_FILE_EVENTS);
+}
+
 /* A batch of two events, in which the kernel may report a registration that has ended before. */
 void staleEvents(void) {
     aeEventLoop *loop = newLoop(8, 1, 7);
@@ -190,6 +200,8 @@ void iterations(void) {
     if (maybe()) aeSetBeforeSleepProc(loop, onSleep);
     if (maybe()) aeSetAfterSleepProc(loop, onSleep);
     aeCreateFileEvent(loop, 1, AE_READABLE, onReady, NULL);
+    aeGetFileEvents(loop, 1);
+    aeGetFileClientData(loop, 1);
     errno = 0;
     if (maybe())
         aeProcessEvents(loop, eachOf(0, 31));
@@ -201,5 +213,31 @@ void refusals(void) {
     aeCreateEventLoop(anyOf(INT_MIN, 0));
     aeDeleteEventLoop(NULL);
     aeEventLoop *loop = newLoop(100, 1, 36);
-    if (loop) callsOfNoEffect(loop);
+    if (!loop) return;
+    callsOfNoEffect(loop);
+    aeResizeSetSize(loop, 100);
+    aeResizeSetSize(loop, INT_MAX);
+}
+
+/* An fd that select has no room for. */
+void highFds(void) {
+    aeEventLoop *loop = newLoop(FD_SETSIZE + 8, 1, FD_SETSIZE + 1);
+    if (!loop) return;
+    aeCreateFileEvent(loop, FD_SETSIZE + 1, AE_READABLE, onOther, NULL);
+    aeDeleteEventLoop(loop);
+}
+
+/* Any wait of the backend with a limit, with any result; then another one, with or without a limit.
+ */
+void waits(void) {
+    aeEventLoop *loop = aeCreateEventLoop(8);
+    fds[0] = 1;
+    fdCount = 1;
+    if (!loop || aeCreateFileEvent(loop, 1, AE_READABLE, onOther, NULL) == AE_ERR) return;
+    for (int i = 0; i < 2; i++) {
+        struct timeval timeout = {anyOf(0, INT_MAX / 1000), anyOf(0, 999999)};
+        loop->waitsUntil = (uint64_t)Frama_C_long_interval(0, LONG_MAX);
+        errno = 0;
+        aeApiPoll(loop, i == 1 && maybe() ? NULL : &timeout);
+    }
 }

@@ -33,19 +33,26 @@ static int proveGetpid(void) {
     return provePid;
 }
 
-/* In a part that examines each value, the clock advances by itself, at most by a number that the
- * driver chooses. */
+/* The clock returns any time, unless the driver chooses that it is known: then it advances at each
+ * call by one of these steps. In a part that examines each value, it advances at most by
+ * `clockStep`. */
+static const long clockSteps[] = {0, 2000000};
 static long clockStep = 2000000, clockNanoseconds;
+static int clockIsKnown;
 
 static int proveClockGettime(int clock, struct timespec *now) {
 #ifdef EXACT
     clockNanoseconds += draw(0, clockStep);
+#else
+    if (!clockIsKnown) {
+        now->tv_sec = Frama_C_long_interval(0, LONG_MAX / 2000000);
+        now->tv_nsec = Frama_C_long_interval(0, 999999999);
+        return 0;
+    }
+    clockNanoseconds += clockSteps[eachOf(0, 1)];
+#endif
     now->tv_sec = clockNanoseconds / 1000000000;
     now->tv_nsec = clockNanoseconds % 1000000000;
-#else
-    now->tv_sec = Frama_C_long_interval(0, LONG_MAX / 2000000);
-    now->tv_nsec = Frama_C_long_interval(0, 999999999);
-#endif
     return 0;
 }
 
