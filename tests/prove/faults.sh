@@ -118,7 +118,7 @@ fault files-evport-waits ae_evport.c 's/poller = eventLoop->apidata;\s*\/\* it m
 # Timers
 fault timers-settingDeadlines-1 ae.c 's/return WIDTH \+ place/return WIDTH + 1 + place/' \
     'the top has a parent in its tree'
-fault timers-creating-2 ae.c 's/\^ hash\) % BUCKETS/^ hash) % (BUCKETS + 1)/' \
+fault timers-creating-2 ae.c 's/% BUCKETS\]/% (BUCKETS + 1)]/' \
     'a bucket behind the last one'
 fault timers-creating-1 ae.c 's/timers->free = number \? number \* WIDTH/timers->free = number ? (number + 1) * WIDTH/' \
     'a leaf of a block that does not exist'
