@@ -18,7 +18,7 @@ case ${BACKEND:-} in
 all) backends=$(echo ae_*.c) ;;
 "")
     # The preprocessor names each file that ae.c includes.
-    backends=$(${CC:-cc} -E ae.c | sed -n 's/^#.*"\(ae_[a-z]*\.c\)".*/\1/p' | sort -u)
+    backends=$(${CC:-cc} -E ae.c | sed -n 's|^#.*["/]\(ae_[a-z]*\.c\)".*|\1|p' | sort -u)
     [ -n "$backends" ] || fail "the compiler ${CC:-cc} does not tell the backend: name it"
     ;;
 *)
