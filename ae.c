@@ -511,7 +511,7 @@ ALWAYS_INLINE uint32_t parentOf(uint32_t place) {
 
 /* Finds the earliest of a node and its siblings, and stores it in their parent. */
 ALWAYS_INLINE void decide(Node *nodes, uint32_t place) {
-    const Node *n = &nodes[place / GROUP * GROUP];
+    const Node *n = &nodes[(size_t)place / GROUP * GROUP];
     uint64_t left = earlier(earlier(n[0].when, n[1].when), earlier(n[2].when, n[3].when));
     uint64_t right = earlier(earlier(n[4].when, n[5].when), earlier(n[6].when, n[7].when));
     uint64_t earliest = earlier(left, right);
