@@ -46,6 +46,12 @@ is_linked() {
     fi
 }
 
+only_the_loop_is_installed() {
+    [ -f "$box/prefix/include/ae.h" ] && nm "$box/prefix/lib/libae.a" >"$box/symbols" || return 1
+    grep -w aeMain "$box/symbols" && ! grep ' T anet' "$box/symbols" &&
+        [ -z "$(find "$box/prefix" -name 'anet*')" ]
+}
+
 the_sources_are_as_before() {
     find "$box/ae" | sort | diff "$box/sources" -
 }
@@ -123,10 +129,7 @@ cmake_rejects_a_backend_that_does_not_exist() {
 }
 
 cmake_leaves_anet_out() {
-    install_with_cmake static -DANET=OFF && [ -f "$box/prefix/include/ae.h" ] || return 1
-    nm "$box/prefix/lib/libae.a" >"$box/symbols"
-    grep -w aeMain "$box/symbols" && ! grep ' T anet' "$box/symbols" &&
-        [ -z "$(find "$box/prefix" -name 'anet*')" ]
+    install_with_cmake static -DANET=OFF && only_the_loop_is_installed
 }
 
 # cmake_links SYSTEM FLAGS: for such a system. Nothing is compiled: the commands are read.
@@ -200,10 +203,7 @@ meson_rejects_a_backend_that_does_not_exist() {
 }
 
 meson_leaves_anet_out() {
-    install_with_meson static -Danet=false && [ -f "$box/prefix/include/ae.h" ] || return 1
-    nm "$box/prefix/lib/libae.a" >"$box/symbols"
-    grep -w aeMain "$box/symbols" && ! grep ' T anet' "$box/symbols" &&
-        [ -z "$(find "$box/prefix" -name 'anet*')" ]
+    install_with_meson static -Danet=false && only_the_loop_is_installed
 }
 
 # meson_links SYSTEM LIBRARY...: in ae.pc, for such a system.

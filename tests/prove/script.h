@@ -1,4 +1,4 @@
-/* The words of which a script consists: what a program called, what the system recordResult.
+/* The words of which a script consists: what a program called, and what the system returned.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the libae authors. See LICENSE. */

@@ -165,9 +165,9 @@ int openFds(void) {
     enum { AT_ONCE = 128 }; /* poll(2) refuses more than the limit of fds */
     int open = 0;
     for (int first = 0; first < SCANNED_FDS; first += AT_ONCE) {
-        struct pollfd set[AT_ONCE] = {{0, 0, 0}};
-        for (int i = 0; i < AT_ONCE; i++) set[i].fd = first + i;
-        for (int i = 0; i < AT_ONCE; i++) set[i].events = POLLIN; /* or macOS looks at none */
+        struct pollfd set[AT_ONCE];
+        /* Without a requested event macOS looks at no fd. */
+        for (int i = 0; i < AT_ONCE; i++) set[i] = (struct pollfd){first + i, POLLIN, 0};
         assert_true(systemPoll(set, AT_ONCE, 0) != -1);
         for (int i = 0; i < AT_ONCE; i++) open += !(set[i].revents & POLLNVAL);
     }
