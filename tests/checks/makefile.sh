@@ -72,6 +72,14 @@ install_installs_the_backend_that_is_named() {
     age && installs && runs_with_what_is_installed | grep "^$(the_default): 2"
 }
 
+a_suite_is_rebuilt_when_its_flags_change() {
+    enter || return 1
+    suite="$make -f tests/Makefile BACKEND=select build/select/support.o"
+    $suite && age && $suite && ! [ build/select/support.o -nt Makefile ] || return 1
+    $suite CPPFLAGS=-DCHANGED && [ build/select/support.o -nt Makefile ] || return 1
+    age && $suite && [ build/select/support.o -nt Makefile ]
+}
+
 every_directory_can_be_chosen() {
     enter && installs LIBDIR=/opt/lib64 INCLUDEDIR=/opt/headers/ae MANDIR=/opt/pages || return 1
     [ -f "$stage/opt/headers/ae/ae.h" ] && [ -f "$stage/opt/headers/ae/anet.h" ] &&
@@ -235,6 +243,7 @@ check "install builds what it installs" install_builds_what_it_installs
 check "install after a change of the sources installs the change" \
     install_after_a_change_of_the_sources_installs_the_change
 check "install installs the backend that is named" install_installs_the_backend_that_is_named
+check "a suite is rebuilt when its flags change" a_suite_is_rebuilt_when_its_flags_change
 check "every directory can be chosen" every_directory_can_be_chosen
 check "a directory may have a blank in its name" a_directory_may_have_a_blank_in_its_name
 check "nothing is installed outside of DESTDIR" nothing_is_installed_outside_of_DESTDIR
