@@ -141,7 +141,7 @@ enum { BATCH_SIZE = 512, FIRST_SLOTS = 32, AE_BOTH = AE_READABLE | AE_WRITABLE }
 static uint64_t monotonicNow(long roundingNanoseconds) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)(now.tv_nsec + roundingNanoseconds) / 1000;
+    return (uint64_t)now.tv_sec * 1000000 + (uint32_t)(now.tv_nsec + roundingNanoseconds) / 1000;
 }
 
 #ifndef AE_BACKEND_FILE
@@ -252,10 +252,8 @@ static void limitSlots(aeEventLoop *eventLoop) {
 
 /* Initializes new slots, whose memory was allocated. */
 static void emptySlots(aeEventLoop *eventLoop, int slots) {
-    for (int fd = eventLoop->nevents; fd < slots; fd++) {
-        eventLoop->events[fd].mask = AE_NONE;
-        eventLoop->events[fd].registration = 0;
-    }
+    size_t old = (size_t)eventLoop->nevents, count = (size_t)slots - old;
+    memset(&eventLoop->events[old], 0, count * sizeof(aeFileEvent));
     eventLoop->nevents = slots;
     limitSlots(eventLoop);
 }
@@ -395,21 +393,20 @@ ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
 /// Time events ////////////////////////////////////////////////////////////////////////////////////
 
 /* A timer has a leaf, numbered from 1 on. Leaf n has a node, which holds the deadline, and a
- * record, both in block n / 64. Blocks are allocated in chunks of 16; only the first chunk begins
- * with one block and doubles, so that a few timers take little memory.
+ * record, both in block n / 64. Blocks are allocated in chunks of 16. Only the first chunk begins
+ * with one block and moves when it doubles, so that a few timers take little memory.
  *
  * The winner tree (Knuth, The Art of Computer Programming 3, 5.4.1) finds the nearest deadline.
  * Eight sibling nodes have a parent, which holds the earliest of their deadlines and the leaf that
  * it belongs to. In the tree of a block, nodes 0 to 63 are those of the leaves, nodes 64 to 71 the
  * parents of eight each, and node 72, the top, is their parent: the parent of node n is node
- * 64 + n / 8. Above the blocks there are more trees of this form: nodes 0 to 63 of such a tree are
- * copies of the tops of 64 trees below it. `nearest` is a copy of the highest top.
+ * 64 + n / 8. Above the blocks there are more trees of this form, of height 1 and more: node k of
+ * tree m is a copy of the top of tree 64 m + k below it. `nearest` is a copy of the highest top.
  *
  * The index finds the leaf of an id. It is a hash table with chaining; each block holds 128 of the
  * buckets. It grows without moving all entries at once (linear hashing, Litwin 1980): a new block n
  * takes its share of the entries of block n - m, where m is the largest power of two up to n. If
- * all entries of that block have one hash, which keeps them there, none is read; this is usual
- * while many timers are created in a row.
+ * all entries of block n - m have one hash, and it belongs there, none is read.
  *
  * `next` links a leaf into one list: of a bucket, of the free leaves, or of the timers that have
  * ended and wait for their finalizer. 0 ends a list.
@@ -418,27 +415,28 @@ ALWAYS_INLINE int dispatch(aeEventLoop *eventLoop, unsigned endedAtPoll) {
  * - A timer is in the bucket of its id until it is deleted or its handler returns AE_NOMORE.
  * - While it waits, its node holds its deadline. All other nodes of leaves hold NEVER or more. So a
  *   timer that is in the index, with NEVER, is running: its handler has not returned.
- * - A parent holds the earliest deadline of its children and a leaf that has it, or NEVER or more.
+ * - A parent holds the earliest deadline of its children. If that is not NEVER, it names its leaf.
  * - A leaf has a timeProc exactly while its timer waits or is running.
  *
  * Cost: creating or deleting a timer usually changes at most one parent. At worst, and when a timer
  * fires, one on each level changes: two levels for each factor of 64 in the number of leaves. A
- * lookup takes constant time on average. A new block relinks up to 128 index entries on average and
- * allocates less than 64 KiB. Only the first chunk and the directory of the chunks ever move. */
+ * lookup takes constant time on average. A new block relinks up to 128 index entries on average,
+ * and allocates less than 64 KiB as long as there are fewer than 8 million timers. */
 
 enum {
     GROUP = 8,                               /* siblings */
     WIDTH = 64,                              /* lowest nodes of a tree, leaves of a block */
     TOP = (WIDTH - 1) / (GROUP - 1) * GROUP, /* the number of all nodes below the top */
+    HEIGHTS = 4,                             /* of trees above the blocks */
     BUCKETS = 2 * WIDTH,                     /* per block */
     CHUNK = 16,                              /* blocks per chunk */
     TICKS = 4096,                            /* per microsecond */
     PASS = GROUP                             /* ticks between two passes in one microsecond */
 };
 #define NEVER (UINT64_MAX - (GROUP - 1))     /* later than any deadline */
-#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH) /* at most four heights of trees above the blocks */
-#define NO_HASH UINT32_MAX                   /* for a block without index entries */
-#define MIXED_HASHES (UINT32_MAX - 1)        /* for one that has had entries of several hashes */
+#define MOST_BLOCKS (UINT32_MAX / 8 / WIDTH) /* less than WIDTH to the power of HEIGHTS */
+#define NO_HASH UINT32_MAX                   /* there was no entry yet */
+#define MIXED_HASHES (UINT32_MAX - 1)        /* there were entries of several hashes */
 
 /* A deadline is a number of ticks, 4096 to a microsecond. Its lowest three bits are the node's
  * position among its siblings: so the earliest of eight deadlines also tells which one it is.
@@ -452,13 +450,6 @@ typedef struct {
     uint32_t next; /* of a leaf: the next one in its list */
 } Node;
 
-typedef struct Tree {
-    Node nodes[TOP + 1];
-    struct Tree *parent; /* NULL for the highest */
-    struct Tree *right;  /* above the blocks: the next one at the same height */
-    uint32_t place;      /* which node of the parent is a copy of this top */
-} Tree;
-
 typedef struct {
     long long id; /* AE_DELETED_EVENT_ID when it was deleted or is done */
     aeTimeProc *timeProc;
@@ -467,8 +458,8 @@ typedef struct {
 } Timer;
 
 typedef struct {
-    Tree tree;
-    uint32_t onlyHash;         /* of all entries in the buckets, or NO_HASH, or MIXED_HASHES */
+    Node nodes[TOP + 1];
+    uint32_t onlyHash;         /* of all entries since the last split, or one of the two above */
     uint32_t buckets[BUCKETS]; /* the first leaf in each, which may be of another block */
     Timer timers[WIDTH];
 } Block;
@@ -483,8 +474,11 @@ struct aeTimers {
     uint64_t endedCount;            /* how many have ever entered that queue */
     uint64_t finalizedCount;        /* how many have left it */
     uint64_t timerCount;            /* timers whose leaf is not free */
-    uint64_t passEnd;               /* the last tick that the latest pass fires */
+    uint64_t passEnd;               /* the last tick that the latest pass fires, 7 modulo 8 */
     aeTimeEvent head;               /* for timeEventHead: what the newest timer was created with */
+    uint32_t height;                /* of the highest tree; a block has height 0 */
+    uint32_t treeCounts[HEIGHTS + 1];
+    Node **trees[HEIGHTS + 1]; /* by height and number; none for height 0 */
 };
 
 /* The address holds until the next timer is created. */
@@ -509,49 +503,71 @@ ALWAYS_INLINE uint32_t parentOf(uint32_t place) {
     return WIDTH + place / GROUP;
 }
 
-/* Finds the earliest of a node and its siblings, and stores it in their parent. */
-ALWAYS_INLINE void decide(Node *nodes, uint32_t place) {
-    const Node *n = &nodes[(size_t)place / GROUP * GROUP];
+/* Returns the nodes of a tree. */
+ALWAYS_INLINE Node *treeAt(const struct aeTimers *timers, uint32_t height, uint32_t number) {
+    return height ? timers->trees[height][number] : blockAt(timers, number)->nodes;
+}
+
+ALWAYS_INLINE uint64_t earliestOf(const Node *n) {
     uint64_t left = earlier(earlier(n[0].when, n[1].when), earlier(n[2].when, n[3].when));
     uint64_t right = earlier(earlier(n[4].when, n[5].when), earlier(n[6].when, n[7].when));
-    uint64_t earliest = earlier(left, right);
-    Node *parent = &nodes[parentOf(place)];
-    parent->when = inPlace(earliest, parentOf(place));
-    parent->leaf = n[earliest % GROUP].leaf;
+    return earlier(left, right);
 }
 
-/* Corrects the parents of a leaf whose deadline has changed, up to the first that stays the same.
- * If the deadline is earlier than before, it replaces that of each parent that is later. If it is
- * later than before, each parent that names this leaf looks for the earliest of its children again.
- */
-NOINLINE void replay(struct aeTimers *timers, Tree *tree, uint32_t leaf, int isEarlier) {
-    for (uint32_t place = leaf % WIDTH; tree; tree = tree->parent) {
-        for (; place != TOP; place = parentOf(place)) {
-            Node *parent = &tree->nodes[parentOf(place)];
-            if (isEarlier) {
-                uint64_t when = inPlace(tree->nodes[place].when, parentOf(place));
-                if (when >= parent->when) return;
-                parent->when = when;
-                parent->leaf = leaf;
-            } else {
-                if (parent->leaf != leaf) return;
-                decide(tree->nodes, place);
-            }
+/* Stores a new deadline in those parents that are later, from the one at `place` on. */
+NOINLINE void addAbove(struct aeTimers *timers, uint32_t place, uint32_t leaf, uint64_t when) {
+    uint32_t number = leaf / WIDTH;
+    for (uint32_t height = 0; height <= timers->height; height++, number /= WIDTH) {
+        Node *nodes = treeAt(timers, height, number);
+        for (; place <= TOP; place = parentOf(place)) {
+            when = inPlace(when, place);
+            if (when >= nodes[place].when) return;
+            nodes[place] = (Node){when, leaf, 0};
         }
-        place = tree->place;
-        Node *copy = tree->parent ? &tree->parent->nodes[place] : &timers->nearest;
-        copy->when = inPlace(tree->nodes[TOP].when, place);
-        copy->leaf = tree->nodes[TOP].leaf;
+        place = number % WIDTH;
     }
+    timers->nearest = (Node){when, leaf, 0};
 }
 
-ALWAYS_INLINE void setDeadline(struct aeTimers *timers, Block *block, uint32_t leaf,
+/* Gives each parent that names the leaf the earliest of its children. The child that changes counts
+ * as NEVER while its siblings are compared: so that is done without waiting for the level below. */
+NOINLINE void removeAbove(struct aeTimers *timers, uint32_t leaf) {
+    uint32_t place = leaf % WIDTH, number = leaf / WIDTH, winner = leaf;
+    uint64_t when = NEVER;
+    for (uint32_t height = 0; height <= timers->height; height++, number /= WIDTH) {
+        Node *nodes = treeAt(timers, height, number);
+        for (; place < TOP; place = parentOf(place)) {
+            const Node *siblings = &nodes[(size_t)place / GROUP * GROUP];
+            nodes[place].when = inPlace(NEVER, place);
+            nodes[place].leaf = winner;
+            uint64_t others = earliestOf(siblings);
+            nodes[place].when = when = inPlace(when, place);
+            if (nodes[parentOf(place)].leaf != leaf) return;
+            when = earlier(when, others);
+            winner = siblings[when % GROUP].leaf;
+        }
+        nodes[TOP] = (Node){inPlace(when, TOP), winner, 0};
+        place = number % WIDTH;
+    }
+    timers->nearest = (Node){when, winner, 0};
+}
+
+/* The lowest parent is changed without a branch, which would often be mispredicted. */
+ALWAYS_INLINE void addDeadline(struct aeTimers *timers, Block *block, uint32_t leaf,
                                uint64_t when) {
-    Node *node = &block->tree.nodes[leaf % WIDTH];
-    const Node *parent = &block->tree.nodes[parentOf(leaf % WIDTH)];
-    node->when = inPlace(when, leaf);
-    int isEarlier = node->when < parent->when;
-    if (isEarlier || parent->leaf == leaf) replay(timers, &block->tree, leaf, isEarlier);
+    uint32_t place = parentOf(leaf % WIDTH);
+    Node *parent = &block->nodes[place];
+    const uint32_t leaves[] = {parent->leaf, leaf};
+    int isEarliest = inPlace(when, TOP) < block->nodes[TOP].when;
+    block->nodes[leaf % WIDTH].when = inPlace(when, leaf);
+    parent->leaf = leaves[inPlace(when, place) < parent->when];
+    parent->when = earlier(inPlace(when, place), parent->when);
+    if (isEarliest) addAbove(timers, parentOf(place), leaf, when);
+}
+
+ALWAYS_INLINE void removeDeadline(struct aeTimers *timers, Block *block, uint32_t leaf) {
+    block->nodes[leaf % WIDTH].when = inPlace(NEVER, leaf);
+    if (block->nodes[parentOf(leaf % WIDTH)].leaf == leaf) removeAbove(timers, leaf);
 }
 
 /* With a delay, the time is rounded up to a microsecond, so that no timer fires early. A delay of 0
@@ -559,15 +575,15 @@ ALWAYS_INLINE void setDeadline(struct aeTimers *timers, Block *block, uint32_t l
 ALWAYS_INLINE uint64_t deadlineIn(const struct aeTimers *timers, long long milliseconds) {
     const uint64_t last = NEVER / TICKS - 1;
     if (milliseconds > 0) {
-        uint64_t now = monotonicNow(999), delay = (uint64_t)milliseconds;
-        return (delay > (last - now) / 1000 ? last : now + delay * 1000) * TICKS;
+        uint64_t delay = earlier((uint64_t)milliseconds, last / 1000) * 1000;
+        return earlier(monotonicNow(999) + delay, last) * TICKS;
     }
     uint64_t now = monotonicNow(0);
     return now == timers->passEnd / TICKS ? timers->passEnd + PASS : now * TICKS;
 }
 
-/* 128 ids in a row have one hash, and their buckets are in one block. The next 128 differ in the
- * low bits, which spreads them evenly; the shifts spread ids that are a power of two apart. */
+/* 128 ids from a multiple of 128 on have one hash, so their buckets are in one block. The hash of
+ * the next 128 is in another; the shifts spread ids that are a power of two apart. */
 ALWAYS_INLINE uint32_t hashOf(long long id) {
     uint32_t high = (uint32_t)((unsigned long long)id / BUCKETS);
     return (high ^ (high >> 8) ^ (high >> 18)) & INT32_MAX;
@@ -579,7 +595,7 @@ ALWAYS_INLINE Block *homeOf(const struct aeTimers *timers, uint32_t hash) {
     return blockAt(timers, number);
 }
 
-/* Within the block the product's high bits are added: all its entries have the same low bits. */
+/* The hashes in a block agree in their low bits. So the high bits of a product spread its ids. */
 ALWAYS_INLINE uint32_t *bucketOf(const struct aeTimers *timers, long long id) {
     uint32_t hash = hashOf(id);
     return &homeOf(timers, hash)->buckets[((uint32_t)id + (hash * 2654435769U >> 25)) % BUCKETS];
@@ -590,15 +606,16 @@ ALWAYS_INLINE void addToIndex(const struct aeTimers *timers, Block *block, uint3
     uint32_t hash = hashOf(id), *bucket = bucketOf(timers, id);
     Block *home = homeOf(timers, hash);
     if (home->onlyHash != hash) home->onlyHash = home->onlyHash == NO_HASH ? hash : MIXED_HASHES;
-    block->tree.nodes[leaf % WIDTH].next = *bucket;
+    block->nodes[leaf % WIDTH].next = *bucket;
     *bucket = leaf;
 }
 
-/* Distributes the entries of one block between it and the newest block. */
+/* Distributes the entries of a block between it and the newest; prefetches the next such block. */
 static void splitIndex(struct aeTimers *timers) {
     uint32_t number = timers->blocks - 1;
     if (number > timers->blockMask) timers->blockMask = timers->blockMask * 2 + 1;
     Block *old = blockAt(timers, number & (timers->blockMask >> 1));
+    PREFETCH(&blockAt(timers, (number + 1) & (timers->blockMask >> 1))->onlyHash);
     if (old->onlyHash != MIXED_HASHES && (old->onlyHash & timers->blockMask) != number) return;
     old->onlyHash = NO_HASH;
     for (uint32_t i = 0; i < BUCKETS; i++) {
@@ -606,52 +623,46 @@ static void splitIndex(struct aeTimers *timers) {
         old->buckets[i] = 0;
         for (; leaf; leaf = next) {
             Block *block = blockOf(timers, leaf);
-            next = block->tree.nodes[leaf % WIDTH].next;
+            next = block->nodes[leaf % WIDTH].next;
             addToIndex(timers, block, leaf);
         }
     }
 }
 
-static void initTree(Tree *tree, Tree *parent, uint32_t place, uint32_t firstLeaf) {
-    tree->parent = parent;
-    tree->right = NULL;
-    tree->place = place;
-    for (uint32_t n = 0, leaf = firstLeaf; n < WIDTH; n++, leaf++)
-        tree->nodes[n] = (Node){inPlace(NEVER, n), leaf, n + 1 < WIDTH ? leaf + 1 : 0};
-    for (uint32_t n = 0; n < TOP; n += GROUP) decide(tree->nodes, n);
+static void initTree(Node *nodes, uint32_t firstLeaf) {
+    for (uint32_t n = 0; n <= TOP; n++)
+        nodes[n] = (Node){inPlace(NEVER, n), firstLeaf + n % WIDTH, firstLeaf + n + 1};
+    nodes[WIDTH - 1].next = 0;
 }
 
-/* Returns the parent for a new tree to the right of `left`, where needed a new one to the right of
- * the parent of `left`. NULL if memory runs out; what was made by then is linked and used later. */
-static Tree *parentBeside(Tree *left) { /* NOLINT(misc-no-recursion): at most 4 deep */
-    Tree *parent = left->parent, *above = NULL;
-    if (parent && left->place + 1 < WIDTH) return parent;
-    if (parent && parent->right) return parent->right;
-    if (parent && !(above = parentBeside(parent))) return NULL;
-
-    Tree *tree = allocate(sizeof(*tree));
-    if (!tree) return NULL;
-    initTree(tree, above, parent ? (parent->place + 1) % WIDTH : 0, 0);
-    if (parent) {
-        parent->right = tree;
-    } else { /* `left` was the highest, and becomes the first child */
-        left->parent = tree;
-        tree->nodes[0] = left->nodes[TOP];
-        for (uint32_t n = 0; n < TOP; n = parentOf(n)) decide(tree->nodes, n);
+/* Allocates those trees above a new block that do not exist yet. After a failure some may exist. */
+static int growTrees(struct aeTimers *timers) {
+    for (uint32_t height = 1, number = timers->blocks; number; height++) {
+        number /= WIDTH;
+        if (number < timers->treeCounts[height]) continue;
+        Node **trees = resizeArray(timers->trees[height], (size_t)number + 1, sizeof(*trees));
+        if (!trees) return AE_ERR;
+        timers->trees[height] = trees;
+        Node *nodes = trees[number] = allocate((TOP + 1) * sizeof(Node));
+        if (!nodes) return AE_ERR;
+        initTree(nodes, 0);
+        timers->treeCounts[height]++;
+        if (number) continue;
+        nodes[0] = nodes[parentOf(0)] = nodes[TOP] = treeAt(timers, height - 1, 0)[TOP];
+        timers->height = height;
     }
-    return tree;
+    return AE_OK;
 }
 
 /* Makes room for a block. The first chunk doubles when it is full, others are allocated whole. */
 static int growChunks(struct aeTimers *timers) {
     uint32_t chunk = timers->blocks / CHUNK, used = timers->blocks % CHUNK;
+    if (used && (chunk || used & (used - 1))) return AE_OK;
     if (used == 0) {
         Block **directory = resizeArray(timers->directory, (size_t)chunk + 1, sizeof(Block *));
         if (!directory) return AE_ERR;
         timers->directory = directory;
         directory[chunk] = NULL;
-    } else if (chunk || (used & (used - 1))) {
-        return AE_OK;
     }
     size_t room = chunk ? CHUNK : used ? used * 2 : 1;
     Block *blocks = resizeArray(timers->directory[chunk], room, sizeof(Block));
@@ -662,17 +673,13 @@ static int growChunks(struct aeTimers *timers) {
 
 NOINLINE int addBlock(struct aeTimers *timers) {
     uint32_t number = timers->blocks;
-    Tree *parent = NULL;
-    if (number >= MOST_BLOCKS) {
-        errno = ENOMEM;
+    if (number >= MOST_BLOCKS) errno = ENOMEM;
+    if (number >= MOST_BLOCKS || growTrees(timers) == AE_ERR || growChunks(timers) == AE_ERR)
         return AE_ERR;
-    }
-    if (number && !(parent = parentBeside(&blockAt(timers, number - 1)->tree))) return AE_ERR;
-    if (growChunks(timers) == AE_ERR) return AE_ERR;
 
     Block *block = blockAt(timers, number);
     memset(block, 0, sizeof(*block));
-    initTree(&block->tree, parent, number % WIDTH, number * WIDTH);
+    initTree(block->nodes, number * WIDTH);
     timers->free = number ? number * WIDTH : 1;
     block->onlyHash = NO_HASH;
     timers->blocks++;
@@ -682,13 +689,9 @@ NOINLINE int addBlock(struct aeTimers *timers) {
 
 static void freeTimers(struct aeTimers *timers) {
     if (!timers) return;
-    Tree *tree = timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
-    for (Tree *above, *right; tree; tree = above) { /* the leftmost of each height */
-        above = tree->parent;
-        for (; tree; tree = right) {
-            right = tree->right;
-            release(tree);
-        }
+    for (uint32_t height = 1; height <= HEIGHTS; height++) {
+        for (uint32_t i = 0; i < timers->treeCounts[height]; i++) release(timers->trees[height][i]);
+        release(timers->trees[height]);
     }
     for (uint32_t number = 0; number < timers->blocks; number += CHUNK)
         release(blockAt(timers, number));
@@ -701,7 +704,7 @@ static struct aeTimers *newTimers(void) {
     if (!timers) return NULL;
     memset(timers, 0, sizeof(*timers));
     timers->nearest.when = NEVER;
-    timers->head.id = AE_DELETED_EVENT_ID;
+    timers->passEnd = PASS - 1;
     return timers;
 }
 
@@ -712,15 +715,15 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
         errno = proc ? ECANCELED : EINVAL;
         return AE_ERR;
     }
+    uint64_t deadline = deadlineIn(timers, milliseconds);
     if (!timers->free && addBlock(timers) == AE_ERR) return AE_ERR;
     uint32_t leaf = timers->free;
     Block *block = blockOf(timers, leaf);
-    timers->free = block->tree.nodes[leaf % WIDTH].next;
+    timers->free = block->nodes[leaf % WIDTH].next;
     long long id = eventLoop->timeEventNextId++;
     block->timers[leaf % WIDTH] = (Timer){id, proc, finalizerProc, clientData};
     addToIndex(timers, block, leaf);
-    uint64_t deadline = deadlineIn(timers, milliseconds);
-    setDeadline(timers, block, leaf, deadline);
+    addDeadline(timers, block, leaf, deadline);
     timers->timerCount++;
     timers->head =
         (aeTimeEvent){id, deadline / TICKS, proc, finalizerProc, clientData, NULL, NULL, 0};
@@ -730,7 +733,7 @@ long long aeCreateTimeEvent(aeEventLoop *eventLoop, long long milliseconds, aeTi
 
 static void freeLeaf(aeEventLoop *eventLoop, uint32_t leaf) {
     struct aeTimers *timers = eventLoop->timers;
-    blockOf(timers, leaf)->tree.nodes[leaf % WIDTH].next = timers->free;
+    blockOf(timers, leaf)->nodes[leaf % WIDTH].next = timers->free;
     timers->free = leaf;
     if (--timers->timerCount == 0) eventLoop->timeEventHead = NULL;
 }
@@ -745,30 +748,27 @@ ALWAYS_INLINE void endTimer(aeEventLoop *eventLoop, Block *block, uint32_t leaf)
         return;
     }
     if (timers->firstEnded)
-        blockOf(timers, timers->lastEnded)->tree.nodes[timers->lastEnded % WIDTH].next = leaf;
+        blockOf(timers, timers->lastEnded)->nodes[timers->lastEnded % WIDTH].next = leaf;
     else
         timers->firstEnded = leaf;
     timers->lastEnded = leaf;
-    block->tree.nodes[leaf % WIDTH].next = 0;
+    block->nodes[leaf % WIDTH].next = 0;
     timers->endedCount++;
 }
 
 int aeDeleteTimeEvent(aeEventLoop *eventLoop, long long id) {
     struct aeTimers *timers = eventLoop->timers;
     uint32_t none = 0, leaf, *link = timers->blocks ? bucketOf(timers, id) : &none;
-    while ((leaf = *link)) {
+    for (Node *node; (leaf = *link); link = &node->next) {
         Block *block = blockOf(timers, leaf);
         Timer *timer = &block->timers[leaf % WIDTH];
-        Node *node = &block->tree.nodes[leaf % WIDTH];
-        if (timer->id != id) {
-            link = &node->next;
-            continue;
-        }
+        node = &block->nodes[leaf % WIDTH];
+        if (timer->id != id) continue;
         *link = node->next;
         timer->id = AE_DELETED_EVENT_ID;
         if (timers->head.id == id) timers->head.id = AE_DELETED_EVENT_ID;
         if (node->when >= NEVER) return AE_OK; /* it is running: fireNearest ends it */
-        setDeadline(timers, block, leaf, NEVER);
+        removeDeadline(timers, block, leaf);
         endTimer(eventLoop, block, leaf);
         return AE_OK;
     }
@@ -782,7 +782,7 @@ static void fireNearest(aeEventLoop *eventLoop) {
     uint32_t leaf = timers->nearest.leaf;
     Block *block = blockOf(timers, leaf);
     const Timer timer = block->timers[leaf % WIDTH];
-    setDeadline(timers, block, leaf, NEVER);
+    removeDeadline(timers, block, leaf);
     uint32_t following = timers->nearest.leaf;
     PREFETCH(&blockOf(timers, following)->timers[following % WIDTH]);
 
@@ -790,7 +790,7 @@ static void fireNearest(aeEventLoop *eventLoop) {
     block = blockOf(timers, leaf);
     int isDeleted = block->timers[leaf % WIDTH].id == AE_DELETED_EVENT_ID;
     if (again != AE_NOMORE && !isDeleted) {
-        setDeadline(timers, block, leaf, deadlineIn(timers, again));
+        addDeadline(timers, block, leaf, deadlineIn(timers, again));
         return;
     }
     if (!isDeleted) aeDeleteTimeEvent(eventLoop, timer.id);
@@ -806,7 +806,7 @@ static void finalizeTimers(aeEventLoop *eventLoop) {
         uint32_t leaf = timers->firstEnded;
         const Block *block = blockOf(timers, leaf);
         const Timer *timer = &block->timers[leaf % WIDTH];
-        timers->firstEnded = block->tree.nodes[leaf % WIDTH].next;
+        timers->firstEnded = block->nodes[leaf % WIDTH].next;
         timers->finalizedCount++;
         timer->finalizerProc(eventLoop, timer->clientData);
         freeLeaf(eventLoop, leaf);

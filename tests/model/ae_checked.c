@@ -46,65 +46,59 @@ enum { NOWHERE, IN_INDEX, AMONG_ENDED, FREE, MAX_LEAVES = 1 << 16 };
     } while (0)
 
 static const Node *nodeOf(const struct aeTimers *timers, uint32_t leaf) {
-    return &blockOf(timers, leaf)->tree.nodes[leaf % WIDTH];
+    return &blockOf(timers, leaf)->nodes[leaf % WIDTH];
 }
 
-/* Each parent is equal to the earliest of its children, and its copy above to the top. */
-static const char *checkTree(const struct aeTimers *timers, const Tree *tree) {
-    const Node *nodes = tree->nodes;
+static uint32_t countAt(const struct aeTimers *timers, uint32_t height) {
+    return height ? timers->treeCounts[height] : timers->blocks;
+}
+
+/* Each parent is equal to the earliest of its children. The top is equal to its copy: `nearest` or
+ * a node of the tree above. A tree that was created for a block whose allocation failed may have no
+ * tree above. */
+static const char *checkTree(const struct aeTimers *timers, uint32_t height, uint32_t number) {
+    const Node *nodes = treeAt(timers, height, number);
     for (uint32_t place = 0; place < TOP; place++) {
         HOLDS(nodes[place].when % GROUP == place % GROUP);
         HOLDS(nodes[parentOf(place)].when / GROUP <= nodes[place].when / GROUP);
+    }
+    for (uint32_t place = 0; place < WIDTH; place++) {
+        uint32_t below = number * WIDTH + place;
+        HOLDS(height || nodes[place].leaf == below);
+        HOLDS(!height || nodes[place].when >= NEVER || below < countAt(timers, height - 1));
     }
     for (uint32_t first = 0; first < TOP; first += GROUP) {
         const Node *parent = &nodes[parentOf(first)];
         int isEqual = 0;
         for (uint32_t place = first; place < first + GROUP; place++)
-            isEqual |= nodes[place].leaf == parent->leaf &&
+            isEqual |= (parent->when >= NEVER || nodes[place].leaf == parent->leaf) &&
                        nodes[place].when / GROUP == parent->when / GROUP;
         HOLDS(isEqual);
     }
-    const Node *copy = tree->parent ? &tree->parent->nodes[tree->place] : &timers->nearest;
-    HOLDS(tree->place < WIDTH);
-    HOLDS(copy->when / GROUP == nodes[TOP].when / GROUP);
-    HOLDS(copy->when >= NEVER || copy->leaf == nodes[TOP].leaf);
+    const Node *copy = NULL;
+    if (height == timers->height)
+        copy = number ? NULL : &timers->nearest;
+    else if (number / WIDTH < countAt(timers, height + 1))
+        copy = &treeAt(timers, height + 1, number / WIDTH)[number % WIDTH];
+    HOLDS(copy || nodes[TOP].when >= NEVER);
+    HOLDS(!copy || copy->when / GROUP == nodes[TOP].when / GROUP);
+    HOLDS(!copy || copy->when >= NEVER || copy->leaf == nodes[TOP].leaf);
     return NULL;
 }
 
-/* The first one above the blocks, NULL if there is none. */
-static const Tree *firstTree(const struct aeTimers *timers) {
-    return timers->blocks ? blockAt(timers, 0)->tree.parent : NULL;
-}
-
-/* Above `count` trees, from left to right, there is one for each 64 of them, and at most one more,
- * which was created for a block whose allocation failed. */
-static const char *checkHeight(const struct aeTimers *timers, const Tree *tree, uint32_t count) {
-    uint32_t place = 0, least = (count + WIDTH - 1) / WIDTH;
-    const char *wrong = NULL;
-    for (count = 0; tree && !wrong; tree = tree->right, count++) {
-        HOLDS(tree->place == place++ % WIDTH);
-        wrong = checkTree(timers, tree);
-    }
-    HOLDS(wrong || (count >= least && count <= least + 1));
-    return wrong;
-}
-
+/* Above several trees there is one for each 64 of them, and at most one more, which was created for
+ * a block whose allocation failed. */
 static const char *checkTrees(const struct aeTimers *timers) {
     const char *wrong = NULL;
-    int highest = 0;
-    for (uint32_t number = 0; number < timers->blocks && !wrong; number++) {
-        const Tree *tree = &blockAt(timers, number)->tree;
-        for (uint32_t n = 0; n < WIDTH; n++) HOLDS(tree->nodes[n].leaf == number * WIDTH + n);
-        if (!tree->parent) highest++;
-        wrong = checkTree(timers, tree);
+    uint32_t least = timers->blocks;
+    for (uint32_t height = 0; height <= HEIGHTS && !wrong; height++) {
+        uint32_t count = countAt(timers, height);
+        HOLDS(count == least || (height && count == least + 1));
+        HOLDS(height == 0 || (count > 0) == (height <= timers->height));
+        for (uint32_t number = 0; number < count && !wrong; number++)
+            wrong = checkTree(timers, height, number);
+        least = least > 1 ? (least + WIDTH - 1) / WIDTH : 0;
     }
-    uint32_t count = timers->blocks;
-    for (const Tree *first = firstTree(timers); first && !wrong; first = first->parent) {
-        if (!first->parent) highest++;
-        wrong = checkHeight(timers, first, count);
-        count = (count + WIDTH - 1) / WIDTH;
-    }
-    HOLDS(wrong || highest == (timers->blocks > 0));
     return wrong;
 }
 
@@ -206,13 +200,10 @@ static void countReached(const struct aeTimers *timers) {
         reached.chunks += blocks % CHUNK == 0;
         reached.moves += movedEntries(timers, blocks);
     }
-    unsigned long treesNow = 0, highTreesNow = 0;
-    for (const Tree *first = firstTree(timers); first; first = first->parent) {
-        for (const Tree *tree = first; tree; tree = tree->right) {
-            treesNow++;
-            highTreesNow += first != firstTree(timers);
-        }
-    }
+    unsigned long treesNow = timers->treeCounts[1], highTreesNow = 0;
+    for (uint32_t height = 2; height <= HEIGHTS; height++)
+        highTreesNow += timers->treeCounts[height];
+    treesNow += highTreesNow;
     reached.trees += treesNow - trees;
     reached.highTrees += highTreesNow - highTrees;
     trees = treesNow;

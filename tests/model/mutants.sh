@@ -73,48 +73,66 @@ mutant epoll ae.c 's/eventLoop->isEnding \? 0 : //' \
 # Time events: the winner tree
 timers 's/earlier\(n\[6\]\.when, n\[7\]\.when\)/n[6].when/' \
     'the eighth sibling cannot win'
-timers 's/earliest = earlier\(left, right\)/earliest = left/' \
+timers 's/return earlier\(left, right\);/return left;/' \
     'the right half of the siblings cannot win'
-timers 's/parent->leaf = n\[earliest % GROUP\]\.leaf/parent->leaf = n[0].leaf/' \
+timers 's/winner = siblings\[when % GROUP\]\.leaf/winner = siblings[0].leaf/' \
     'a parent names another leaf than that of its deadline'
-timers 's/parent->when = inPlace\(earliest, parentOf\(place\)\)/parent->when = earliest/' \
+timers 's/nodes\[place\]\.when = when = inPlace\(when, place\);/nodes[place].when = when;/' \
     'a parent keeps the place of its earliest child'
-timers 's/uint64_t when = inPlace\(tree->nodes\[place\]\.when, parentOf\(place\)\);/uint64_t when = tree->nodes[place].when;/' \
+timers 's/nodes\[place\]\.when = inPlace\(NEVER, place\);//' \
+    'a deadline that is gone is compared with the others'
+timers 's/nodes\[place\]\.leaf = winner;//' \
+    'a parent keeps its old leaf'
+timers 's/when = inPlace\(when, place\);(\s*if \(when >=)/$1/' \
     'an earlier deadline goes up with the place of the child'
-timers 's/parent->when = when;\s*parent->leaf = leaf;/parent->when = when;/' \
+timers 's/nodes\[place\] = \(Node\)\{when, leaf, 0\};/nodes[place].when = when;/' \
     'an earlier deadline goes up without its leaf'
-timers 's/parent->when = when;\s*parent->leaf = leaf;/parent->leaf = leaf;/' \
+timers 's/nodes\[place\] = \(Node\)\{when, leaf, 0\};/nodes[place].leaf = leaf;/' \
     'an earlier leaf goes up without its deadline'
-timers 's/if \(parent->leaf != leaf\) return;\s*decide/return; decide/' \
-    'a later deadline changes no parent'
-timers 's/if \(parent->leaf != leaf\) return;\s*decide\(tree->nodes, place\);/if (parent->leaf != leaf || place >= WIDTH) return; decide(tree->nodes, place);/' \
-    'a later deadline changes only the first parent'
-timers 's/copy->when = inPlace\(tree->nodes\[TOP\]\.when, place\);//' \
-    'a copy of a top has an old deadline'
-timers 's/copy->leaf = tree->nodes\[TOP\]\.leaf;//' \
-    'a copy of a top has an old leaf'
-timers 's/copy->when = inPlace\(tree->nodes\[TOP\]\.when, place\);/copy->when = tree->nodes[TOP].when;/' \
-    'a copy of a top has no place'
-timers 's/(Node \*copy = )tree->parent \? .*? : (&timers->nearest;)/$1$2/' \
-    'each tree tells the loop what its top is, and no parent'
-timers 's/place = tree->place;(\s*Node \*copy)/place = 0;$1/' \
-    'the first copy above is replayed in place of the right one'
-timers 's/isEarlier \|\| parent->leaf == leaf/isEarlier/' \
-    'the winner can get later, or be deleted, unnoticed'
-timers 's/isEarlier \|\| parent->leaf == leaf/parent->leaf == leaf/' \
-    'a timer that is the nearest of its siblings is not noticed'
-timers 's/leaf, isEarlier\);/leaf, 1);/' \
-    'a later deadline is treated as an earlier one'
-timers 's/node->when = inPlace\(when, leaf\);/node->when = when;/' \
+timers 's/if \(nodes\[parentOf\(place\)\]\.leaf != leaf\) return;/return;/' \
+    'the end of a deadline changes no parent'
+timers 's/(nodes\[parentOf\(place\)\]\.leaf != leaf)\) return;/$1 || place >= WIDTH) return;/' \
+    'the end of a deadline changes only the first parent'
+timers 's/nodes\[TOP\] = \(Node\)\{inPlace\(when, TOP\), winner, 0\};/nodes[TOP].leaf = winner;/' \
+    'a top has an old deadline'
+timers 's/nodes\[TOP\] = \(Node\)\{inPlace\(when, TOP\), winner, 0\};/nodes[TOP].when = inPlace(when, TOP);/' \
+    'a top has an old leaf'
+timers 's/nodes\[TOP\] = \(Node\)\{inPlace\(when, TOP\)/nodes[TOP] = (Node){when/' \
+    'a top has the place of its earliest child'
+timers 's/timers->nearest = \(Node\)\{when, winner, 0\};//' \
+    'the nearest deadline stays after its end'
+timers 's/timers->nearest = \(Node\)\{when, leaf, 0\};//' \
+    'the nearest deadline is never an earlier one'
+timers 's/(nodes\[place\] = \(Node\)\{when, leaf, 0\};\s*\}\s*)place = number % WIDTH;/$1place = 0;/' \
+    'an earlier deadline goes to the first copy above, in place of the right one'
+timers 's/(winner, 0\};\s*)place = number % WIDTH;/$1place = 0;/' \
+    'the first copy above is changed in place of the right one'
+timers 's/if \(isEarliest\) addAbove\(.*?;//' \
+    'the nearest of a block is not noticed'
+timers 's/leaves\[inPlace\(when, place\) < parent->when\]/leaves[0]/' \
+    'an earlier deadline changes the lowest parent without its leaf'
+timers 's/leaves\[inPlace\(when, place\) < parent->when\]/leaves[1]/' \
+    'the lowest parent names the newest leaf'
+timers 's/parent->when = earlier\(inPlace\(when, place\), parent->when\);//' \
+    'an earlier leaf changes the lowest parent without its deadline'
+timers 's/parent->when = earlier\(inPlace\(when, place\), parent->when\);/parent->when = earlier(when, parent->when);/' \
+    'an earlier deadline has no place in the lowest parent'
+timers 's/(nodes\[leaf % WIDTH\]\.when = )inPlace\(when, leaf\);/$1when;/' \
     'a deadline has no place'
+timers 's/(nodes\[leaf % WIDTH\]\.when = )inPlace\(NEVER, leaf\);/$1NEVER;/' \
+    'a leaf without a deadline has no place'
+timers 's/if \(block->nodes\[parentOf\(leaf % WIDTH\)\]\.leaf == leaf\) removeAbove\(timers, leaf\);//' \
+    'the earliest of its siblings can be deleted unnoticed'
 timers 's/if \(deadline == NEVER \/ TICKS\) return NULL;//' \
     'without a timer the wait has a limit'
 
 # Deadlines and passes
-timers 's/now = monotonicNow\(999\)/now = monotonicNow(0)/' \
+timers 's/monotonicNow\(999\)/monotonicNow(0)/' \
     'a timer is a fraction of a microsecond early'
-timers 's/delay > \(last - now\) \/ 1000 \? last : //' \
-    'times do not saturate'
+timers 's/earlier\(\(uint64_t\)milliseconds, last \/ 1000\)/(uint64_t)milliseconds/' \
+    'a delay does not saturate'
+timers 's/earlier\(monotonicNow\(999\) \+ delay, last\)/(monotonicNow(999) + delay)/' \
+    'a time does not saturate'
 timers 's/if \(milliseconds > 0\) \{/if (milliseconds >= 0) {/' \
     'what is due at once is due in the next microsecond'
 timers 's/return now == timers->passEnd \/ TICKS \? .*? : now \* TICKS;/return now * TICKS;/' \
@@ -161,7 +179,7 @@ timers 's/timers->blocks\+\+;\s*splitIndex\(timers\);/timers->blocks++; if (numb
     'no entries move to a new block'
 timers 's/\.next = \*bucket;/.next = 0;/' \
     'a new entry loses those that were in the bucket'
-timers 's/link = &node->next;\s*continue;/break;/' \
+timers 's/if \(timer->id != id\) continue;/if (timer->id != id) break;/' \
     'only the first entry of a bucket is found'
 timers 's/\*link = node->next;/*link = 0;/' \
     'the entries behind a deleted one are lost'
@@ -171,17 +189,19 @@ timers 's/if \(!isDeleted\) aeDeleteTimeEvent\(eventLoop, timer\.id\);//' \
     'a timer that is done stays in the index'
 
 # The lists of free leaves and of ended timers
-timers 's/timers->free = block->tree\.nodes\[leaf % WIDTH\]\.next;//' \
+timers 's/timers->free = block->nodes\[leaf % WIDTH\]\.next;//' \
     'a leaf is given out twice'
 timers 's/timers->free = number \? number \* WIDTH : 1;/timers->free = number * WIDTH;/' \
     'leaf 0 is given out, which ends each list'
-timers 's/n \+ 1 < WIDTH \? leaf/n + 2 < WIDTH ? leaf/' \
+timers 's/nodes\[WIDTH - 1\]\.next = 0;/nodes[WIDTH - 2].next = 0;/' \
     'the last leaf of a block is in no list'
-timers 's/blockOf\(timers, leaf\)->tree\.nodes\[leaf % WIDTH\]\.next = timers->free;//' \
+timers 's/nodes\[WIDTH - 1\]\.next = 0;//' \
+    'the free leaves go on behind the last block'
+timers 's/blockOf\(timers, leaf\)->nodes\[leaf % WIDTH\]\.next = timers->free;//' \
     'the free list ends with the leaf that was freed last, or leads elsewhere'
 timers 's/timers->lastEnded = leaf;//' \
     'the end of the queue is not remembered'
-timers 's/(timers->lastEnded = leaf;\s*)block->tree\.nodes\[leaf % WIDTH\]\.next = 0;/$1/' \
+timers 's/(timers->lastEnded = leaf;\s*)block->nodes\[leaf % WIDTH\]\.next = 0;/$1/' \
     'the queue goes on behind its end'
 timers 's/timers->endedCount\+\+;//' \
     'a timer in the queue is not counted'
@@ -195,7 +215,7 @@ timers 's/if \(!timer->finalizerProc\) \{(\s*freeLeaf)/if (1) {$1/' \
     'no finalizer is called'
 
 # What is running
-timers 's/(const Timer timer = [^;]*;\s*)setDeadline\(timers, block, leaf, NEVER\);/$1setDeadline(timers, block, leaf, timers->nearest.when + 1);/' \
+timers 's/(const Timer timer = [^;]*;\s*)removeDeadline\(timers, block, leaf\);/$1/' \
     'a nested pass runs a timer that is running'
 timers 's/if \(node->when >= NEVER\) return AE_OK;//' \
     'a timer is freed under its own handler'
@@ -207,7 +227,7 @@ timers 's/(int again = [^;]*;\s*)block = blockOf\(timers, leaf\);/$1/' \
     'a block is looked for where it was before the handler'
 timers 's/(timer->id = AE_DELETED_EVENT_ID;)(\s*if \(timers->head)/$2/' \
     'an ended timer keeps its id'
-timers 's/(setDeadline\(timers, block, leaf, NEVER\);)(\s*endTimer)/$2/' \
+timers 's/(removeDeadline\(timers, block, leaf\);)(\s*endTimer)/$2/' \
     'a deleted timer fires'
 timers 's/aeDeleteTimeEvent\(eventLoop, timer\.id\);\s*endTimer\(eventLoop, block, leaf\);/aeDeleteTimeEvent(eventLoop, timer.id);/' \
     'a timer that is done is neither finalized nor freed'
@@ -229,30 +249,30 @@ timers 's/endTimers\(eventLoop\);//' \
     'the loop is deleted without finalizers'
 
 # Growth
-timers 's/\(left->place \+ 1 < WIDTH\) return/(left->place + 1 <= WIDTH) return/; s/parent && left->place \+ 1 < WIDTH/parent \&\& left->place + 1 <= WIDTH/' \
-    'a tree has one child too many'
-timers 's/if \(parent && parent->right\) return parent->right;//' \
-    'what a failed creation has made is lost'
-timers 's/tree->nodes\[0\] = left->nodes\[TOP\];//' \
+timers 's/number < timers->treeCounts\[height\]/number + 1 < timers->treeCounts[height]/' \
+    'a tree is made twice'
+timers 's/timers->treeCounts\[height\]\+\+;//' \
+    'a tree is not counted'
+timers 's/if \(number\) continue;/continue;/' \
+    'a new highest tree is not used'
+timers 's/timers->height = height;//' \
+    'a new highest tree is not the highest'
+timers 's/nodes\[0\] = nodes\[parentOf\(0\)\] = nodes\[TOP\] = .*?;//' \
     'a new highest tree does not know the top of its first child'
-timers 's/for \(uint32_t n = 0; n < TOP; n = parentOf\(n\)\) decide\(tree->nodes, n\);//' \
+timers 's/nodes\[0\] = nodes\[parentOf\(0\)\] = nodes\[TOP\] =/nodes[0] =/' \
     'a new highest tree has no winner'
-timers 's/\(parent->place \+ 1\) % WIDTH/0/' \
-    'all trees above are copied to the same node'
-timers 's/initTree\(&block->tree, parent, number % WIDTH/initTree(\&block->tree, parent, 0/' \
-    'all blocks are copied to the same node'
-timers 's/(initTree\(&block->tree, parent, number % WIDTH, )number \* WIDTH/${1}0/' \
+timers 's/initTree\(block->nodes, number \* WIDTH\)/initTree(block->nodes, 0)/' \
     'the leaves of all blocks have the same numbers'
-timers 's/for \(uint32_t n = 0; n < TOP; n \+= GROUP\) decide\(tree->nodes, n\);//' \
-    'a new tree has no winners'
 timers 's/memset\(block, 0, sizeof\(\*block\)\);//' \
     'a new block holds garbage'
 timers 's/\(size_t\)chunk \+ 1, sizeof/chunk ? chunk : 1, sizeof/' \
     'the directory does not grow'
 timers 's/used \? used \* 2 : 1/used ? used + 1 : 1/' \
     'the first chunk grows by one block and is filled as if it had doubled'
-timers 's/release\(tree\);//' \
+timers 's/release\(timers->trees\[height\]\[i\]\);/continue;/' \
     'the trees above the blocks are not freed'
+timers 's/release\(timers->trees\[height\]\);//' \
+    'the arrays of trees are not freed'
 timers 's/(number < timers->blocks; number \+= CHUNK\)\s*)release\(blockAt\(timers, number\)\);/$1continue;/' \
     'the blocks are not freed'
 

@@ -86,7 +86,7 @@ fault files-select-growth ae.c 's/eventLoop->events = events;//' \
     'slots that have moved are used where they were'
 fault files-select-growth ae.c 's/if \(!events\) return AE_ERR;//' \
     'slots that have not grown are used'
-fault files-select-growth ae.c 's/eventLoop->events\[fd\]\.mask = AE_NONE;\s*eventLoop->events\[fd\]\.registration/eventLoop->events[fd].registration/' \
+fault files-select-growth ae.c 's/memset\(&eventLoop->events\[old\], 0, .*?;//' \
     'new slots are not empty'
 fault files-select-growthInHandlers ae.c 's/slot = &eventLoop->events\[fd\];(\s*aeFileProc \*second)/$1/' \
     'a slot is used that a handler may have moved'
@@ -116,16 +116,18 @@ fault files-evport-waits ae_evport.c 's/poller = eventLoop->apidata;\s*\/\* it m
     'evport: a poller is used where it was before it grew'
 
 # Timers
-fault timers-settingDeadlines-1 ae.c 's/return WIDTH \+ place/return WIDTH + 1 + place/' \
-    'the top has a parent in its tree'
+fault timers-settingDeadlines-1 ae.c 's/return WIDTH \+ place \/ GROUP/return WIDTH + place/' \
+    'a parent is looked for behind its tree'
 fault timers-creating-2 ae.c 's/% BUCKETS\]/% (BUCKETS + 1)]/' \
     'a bucket behind the last one'
 fault timers-creating-1 ae.c 's/timers->free = number \? number \* WIDTH/timers->free = number ? (number + 1) * WIDTH/' \
     'a leaf of a block that does not exist'
-fault timers-blocks ae.c 's/if \(!tree\) return NULL;//' \
+fault timers-blocks ae.c 's/if \(!nodes\) return AE_ERR;//' \
     'a tree without memory is used'
-fault timers-blocks ae.c 's/(right = tree->right;)(\s*)(release\(tree\);)/$3$2$1/' \
-    'a tree is read after it was freed'
+fault timers-blocks ae.c 's/(timers->trees\[height\] = trees;)/if (number == 0) $1/' \
+    'an array of trees is used where it was before it grew'
+fault timers-settingDeadlines-2 ae.c 's/height <= timers->height; height/height <= timers->height + 1; height/' \
+    'a tree is changed that does not exist'
 fault timers-blocks ae.c 's/directory\[chunk\] = NULL;//' \
     'a chunk that was never set is enlarged'
 fault timers-callsFromFinalizers ae.c 's/(freeLeaf\(eventLoop, leaf\);\s*return;)/timer->finalizerProc(eventLoop, NULL); $1/' \

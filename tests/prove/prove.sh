@@ -86,7 +86,7 @@ flagsOf() {
         ;;
     timers.c:settingDeadlines | timers.c:creating | timers.c:deleting | timers.c:firingNearest | \
         timers.c:finalizing | timers.c:ending)
-        for function in proveMalloc proveRealloc allocate resizeArray growChunks addBlock parentBeside \
+        for function in proveMalloc proveRealloc allocate resizeArray growChunks addBlock growTrees \
             aeCreateTimeEvent; do
             splits=$splits,$function:full
         done

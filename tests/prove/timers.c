@@ -189,11 +189,11 @@ static uint64_t anyCount(void) {
     return Frama_C_unsigned_long_long_interval(0, UINT64_MAX);
 }
 
-static void forgetTree(Tree *tree, int keepsLeaves) {
+static void forgetTree(Node *nodes, int keepsLeaves) {
     for (uint32_t n = 0; n <= TOP; n++) {
-        tree->nodes[n].when = anyCount();
-        tree->nodes[n].next = anyLeaf();
-        if (n >= WIDTH || !keepsLeaves) tree->nodes[n].leaf = anyLeaf();
+        nodes[n].when = anyCount();
+        nodes[n].next = anyLeaf();
+        if (n >= WIDTH || !keepsLeaves) nodes[n].leaf = anyLeaf();
     }
 }
 
@@ -201,13 +201,12 @@ static aeEventLoop *anyState(void) {
     aeEventLoop *loop = aeCreateEventLoop(8);
     struct aeTimers *timers = loop->timers;
     for (int i = 0; i < STATE_BLOCKS; i++) addBlock(timers);
-    if (STATE_BLOCKS > 1) forgetTree(blockAt(timers, 0)->tree.parent, 0);
+    if (STATE_BLOCKS > 1) forgetTree(timers->trees[1][0], 0);
     for (uint32_t i = 0; i < STATE_BLOCKS; i++) {
         Block *block = blockAt(timers, i);
-        const Tree tree = block->tree;
         Frama_C_make_unknown((char *)block, sizeof(*block));
-        block->tree = tree;
-        forgetTree(&block->tree, 1);
+        for (uint32_t n = 0; n < WIDTH; n++) block->nodes[n].leaf = i * WIDTH + n;
+        forgetTree(block->nodes, 1);
         for (uint32_t n = 0; n < BUCKETS; n++) block->buckets[n] = anyLeaf();
         for (uint32_t n = 0; n < WIDTH; n++)
             block->timers[n] =
@@ -234,20 +233,20 @@ static void giveFunctions(struct aeTimers *timers) {
     }
 }
 
-static void checkTree(const Tree *tree, uint32_t leaves) {
+static void checkTree(const Node *nodes, uint32_t leaves) {
     for (uint32_t n = 0; n <= TOP; n++) {
-        //@ assert next: n >= WIDTH || tree->nodes[n].next < leaves;
-        //@ assert leaf: tree->nodes[n].leaf < leaves;
+        //@ assert next: n >= WIDTH || nodes[n].next < leaves;
+        //@ assert leaf: nodes[n].leaf < leaves;
     }
 }
 
 static void checkState(const aeEventLoop *loop) {
     const struct aeTimers *timers = loop->timers;
     uint32_t leaves = timers->blocks * WIDTH;
-    if (timers->blocks > 1) checkTree(blockAt(timers, 0)->tree.parent, leaves);
+    if (timers->blocks > 1) checkTree(timers->trees[1][0], leaves);
     for (uint32_t i = 0; i < timers->blocks; i++) {
         const Block *block = blockAt(timers, i);
-        checkTree(&block->tree, leaves);
+        checkTree(block->nodes, leaves);
         for (uint32_t n = 0; n < BUCKETS; n++) {
             //@ assert bucket: block->buckets[n] < leaves;
         }
@@ -260,7 +259,9 @@ static void checkState(const aeEventLoop *loop) {
 void settingDeadlines(void) {
     aeEventLoop *loop = anyState();
     uint32_t leaf = anyLeaf();
-    setDeadline(loop->timers, blockOf(loop->timers, leaf), leaf, anyCount());
+    addDeadline(loop->timers, blockOf(loop->timers, leaf), leaf, anyCount());
+    leaf = anyLeaf();
+    removeDeadline(loop->timers, blockOf(loop->timers, leaf), leaf);
     deadlineIn(loop->timers, anyTime());
     checkState(loop);
 }
