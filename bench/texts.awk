@@ -31,10 +31,8 @@ workload == "swap" {
         rows[++rowCount] = row
     }
     median[row, $3] = $4 + 0
-    if ($3 == "libae") {
-        low[row] = $5 + 0
-        high[row] = $6 + 0
-    }
+    low[row, $3] = $5 + 0
+    high[row, $3] = $6 + 0
     if ($3 ~ /^lib(ev|event|uv)$/ && (!(row in best) || $4 + 0 < median[row, best[row]]))
         best[row] = $3
 }
@@ -190,19 +188,25 @@ function tellEmulated(    n, text, baseline) {
         " ns among 1,000, 10,000 and 100,000 idle ones; the bare epoll loop " baseline " ns.")
 }
 
-function tellBehind(    r, row, part, spread, any) {
+# The median, and the lowest and highest round.
+function rangeOf(row, library,    a, b) {
+    a = shown(low[row, library])
+    b = shown(high[row, library])
+    return shown(median[row, library]) (a == b ? "" : " (" a " to " b ")")
+}
+function tellBehind(    r, row, part, any) {
     for (r = 1; r <= rowCount; r++) {
         row = rows[r]
         if (!isBehind(row)) continue
         if (!any++) {
-            print "| workload | case | metric | libae | best peer | to best | spread |"
+            print "| workload | case | metric | libae | best peer | to best | ranges |"
             print "| --- | --- | --- | --- | --- | --- | --- |"
         }
         split(row, part, ",")
-        spread = ours(row) > 0 ? sprintf("%.0f %%", (high[row] - low[row]) * 100 / ours(row)) : "-"
-        print "| " part[1] " | " part[2] " | " part[3] " | " shown(ours(row)) " | " best[row] " " \
-            shown(theirs(row)) " | " \
-            (theirs(row) > 0 ? sprintf("%.2f", ours(row) / theirs(row)) : "-") " | " spread " |"
+        print "| " part[1] " | " part[2] " | " part[3] " | " rangeOf(row, "libae") " | " best[row] " " \
+            rangeOf(row, best[row]) " | " \
+            (theirs(row) > 0 ? sprintf("%.2f", ours(row) / theirs(row)) : "-") " | " \
+            (low[row, "libae"] <= high[row, best[row]] ? "overlap" : "apart") " |"
     }
     if (!any && rowCount) print "Nothing."
     said = rowCount
