@@ -35,8 +35,8 @@ extern "C" {
 #endif
 
 /* The version of this header. */
-#define AE_VERSION_MAJOR 0
-#define AE_VERSION_MINOR 1
+#define AE_VERSION_MAJOR 1
+#define AE_VERSION_MINOR 0
 #define AE_VERSION_PATCH 0
 
 /* Return values. */
