@@ -257,6 +257,13 @@ TEST(zero_milliseconds_are_due_at_once_within_a_microsecond) {
     assertJournal("A");
 }
 
+TEST(zero_milliseconds_are_due_at_once_when_the_clock_is_at_zero) {
+    int fired = 0;
+    setClock(0, 0);
+    for (int i = 0; i < 20; i++) add(0, countTime, &fired);
+    assert_int_equal(look(), 20);
+}
+
 TEST(a_timer_that_is_overdue_fires_without_a_wait) {
     add(1, onTime, "A");
     advanceClock(5000000);
