@@ -200,10 +200,10 @@ static void countReached(const struct aeTimers *timers) {
         reached.chunks += blocks % CHUNK == 0;
         reached.moves += movedEntries(timers, blocks);
     }
-    unsigned long treesNow = timers->treeCounts[1], highTreesNow = 0;
+    unsigned long highTreesNow = 0;
     for (uint32_t height = 2; height <= HEIGHTS; height++)
         highTreesNow += timers->treeCounts[height];
-    treesNow += highTreesNow;
+    unsigned long treesNow = timers->treeCounts[1] + highTreesNow;
     reached.trees += treesNow - trees;
     reached.highTrees += highTreesNow - highTrees;
     trees = treesNow;
